@@ -1,0 +1,187 @@
+"""The loop as its author wrote it: structure as frozen values, the goal as text. Parsing and defaults live in `loopfile`.
+
+Every key of the loop file has its value here, those included that a later version performs; the loop file says at run time what
+is not available yet. Nothing here does I/O.
+"""
+
+from typing import Literal
+
+from loopwright.kernel.values import Budget, Spend, Value
+
+__all__ = [
+    "AgentRung",
+    "CliRung",
+    "CommandRung",
+    "CronTrigger",
+    "EvaluatePolicy",
+    "FileTrigger",
+    "GitTrigger",
+    "Loop",
+    "Metric",
+    "MetricSource",
+    "Permit",
+    "RepairRung",
+    "Review",
+    "Rung",
+    "Source",
+    "StopRules",
+    "TestsSource",
+    "TextSource",
+    "TicketTrigger",
+    "Trigger",
+    "TuneRung",
+    "WebhookTrigger",
+]
+
+
+# --- when -------------------------------------------------------------------------------------------------------------
+class CronTrigger(Value, frozen=True, tag="cron"):
+    """`expression` has five fields; `timezone` is an IANA name."""
+
+    expression: str
+    timezone: str = "UTC"
+
+
+class TicketTrigger(Value, frozen=True, tag="ticket"):
+    """A folder of Markdown tickets, relative to the repository."""
+
+    folder: str
+
+
+class GitTrigger(Value, frozen=True, tag="git"):
+    """New commits on a local branch."""
+
+    branch: str
+
+
+class FileTrigger(Value, frozen=True, tag="file"):
+    glob: str
+
+
+class WebhookTrigger(Value, frozen=True, tag="webhook"):
+    path: str
+
+
+Trigger = CronTrigger | TicketTrigger | GitTrigger | FileTrigger | WebhookTrigger
+
+
+# --- observe ----------------------------------------------------------------------------------------------------------
+class TestsSource(Value, frozen=True, tag="tests"):
+    """A test command. `junit` is the report that it writes, relative to the checkout; pytest needs none."""
+
+    __test__ = False
+
+    run: str
+    junit: str | None = None
+    timeout_s: int | None = None
+
+
+class MetricSource(Value, frozen=True, tag="metric"):
+    run: str
+    name: str
+
+
+class TextSource(Value, frozen=True, tag="text"):
+    """Sources that only give text: repository, tickets, schedule, http, documents. `of` is the kind, `where` its place."""
+
+    of: Literal["repository", "tickets", "schedule", "http", "documents"]
+    where: str
+
+
+Source = TestsSource | MetricSource | TextSource
+
+
+# --- act --------------------------------------------------------------------------------------------------------------
+class RepairRung(Value, frozen=True, tag="repair"):
+    """Search-based program repair, no model."""
+
+    seconds: int | None = None
+    """Search time of one iteration; `None` = the loop's action time-out decides."""
+
+
+class TuneRung(Value, frozen=True, tag="tune"):
+    """Knob search, no model."""
+
+    edit: tuple[str, ...] = ()
+
+
+class CommandRung(Value, frozen=True, tag="command"):
+    """Any program. `reserve` is taken from the budget before it runs and settled with what it reports."""
+
+    run: str
+    reserve: Spend = Spend()
+
+
+class AgentRung(Value, frozen=True, tag="agent"):
+    model: str
+    reserve: Spend = Spend()
+
+
+class CliRung(Value, frozen=True, tag="cli"):
+    name: str
+    model: str | None = None
+    reserve: Spend = Spend()
+
+
+Rung = RepairRung | TuneRung | CommandRung | AgentRung | CliRung
+
+
+# --- evaluate ---------------------------------------------------------------------------------------------------------
+class Metric(Value, frozen=True):
+    run: str
+    name: str
+    goal: Literal["min", "max"]
+    min_effect: float | None = None
+    timeout_s: int | None = None
+
+
+class Review(Value, frozen=True):
+    run: str | None = None
+    model: str | None = None
+    independent: bool = False
+    gate: bool = False
+
+
+class EvaluatePolicy(Value, frozen=True):
+    """How proposals are judged. `protect`: paths restored from the base before every scoring, whatever a proposal did to them."""
+
+    tests: TestsSource | None = None
+    metric: Metric | None = None
+    guard: TestsSource | None = None
+    review: Review | None = None
+    protect: tuple[str, ...] = ()
+    holdout: float | None = None
+
+
+class StopRules(Value, frozen=True):
+    """`None` = the rule is off. The caps of the budget stand in `Loop.budget`."""
+
+    plateau: int | None = None
+    """Stop after this many iterations in a row without a keep."""
+    repeated_error: int | None = 3
+    error_rate: float | None = 0.5
+
+
+class Permit(Value, frozen=True):
+    """What the loop's actors may touch. `write` empty = every file that is not protected."""
+
+    network: Literal["none"] | tuple[str, ...] = "none"
+    write: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+
+
+class Loop(Value, frozen=True):
+    name: str
+    goal: str
+    when: tuple[Trigger, ...]
+    observe: tuple[Source, ...]
+    act: tuple[Rung, ...]
+    evaluate: EvaluatePolicy
+    stop: StopRules
+    budget: Budget
+    permit: Permit
+    deliver: Literal["branch", "pull-request", "patch", "file"]
+    unattended: Literal["deny", "pause"] = "deny"
+    action_timeout_s: int = 600
+    batch: int | None = None
+    """Proposals judged in one iteration; `None` = as many as there are jobs."""
