@@ -59,6 +59,7 @@ StopReason = Literal[
     "repeated_error",  # the same error signature again and again
     "exhausted",  # every rung has nothing more to propose
     "error_rate",
+    "cannot_observe",  # the very first observation is impossible: the input is at fault
     "failed",  # a beat cannot be performed at all
     "impossible",  # a proposer declared the goal impossible and a person agreed
     "refused",  # policy

@@ -1,0 +1,61 @@
+"""What it costs to start: `loopwright --help` and `import loopwright` beside an interpreter that does nothing.
+
+The three are run in turn, round after round, so that a busy machine slows all of them alike; medians are compared. The bars are
+ratios; the milliseconds beside them are this machine's.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    name: str
+    argv: tuple[str, ...]
+    bar: float | None = None
+    """The largest ratio to the first case that is acceptable; `None` = only shown."""
+
+
+CASES = (
+    Case("python -c pass", (sys.executable, "-c", "pass")),
+    Case("import loopwright", (sys.executable, "-c", "import loopwright"), bar=2.0),
+    Case("loopwright --help", (sys.executable, "-m", "loopwright", "--help"), bar=20.0),
+)
+
+
+def once_ms(argv: tuple[str, ...]) -> float:
+    started = time.perf_counter()
+    subprocess.run(argv, check=True, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+    return (time.perf_counter() - started) * 1000
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15)
+    rounds = parser.parse_args().rounds
+    times: dict[str, list[float]] = {case.name: [] for case in CASES}
+    for number in range(rounds + 1):
+        for case in CASES:
+            spent = once_ms(case.argv)
+            # The first round fills the page cache and writes bytecode.
+            if number:
+                times[case.name].append(spent)
+    base = statistics.median(times[CASES[0].name])
+    failed = False
+    print(f"{'':<20}{'median ms':>10}{'ratio':>8}{'bar':>8}")
+    for case in CASES:
+        median = statistics.median(times[case.name])
+        ratio = median / base
+        missed = case.bar is not None and ratio > case.bar
+        failed |= missed
+        bar = "" if case.bar is None else f"≤ {case.bar:g}"
+        print(f"{case.name:<20}{median:>10.1f}{ratio:>8.2f}{bar:>8}{'  MISSED' if missed else ''}")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

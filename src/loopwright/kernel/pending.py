@@ -1,0 +1,217 @@
+"""State → what to do next. Recomputed from the state alone, so that a crash loses nothing but the step in flight.
+
+`Record` is a fact that follows from the state and needs no effect; `Perform` is an action whose intent must be on disk before it
+starts. An empty answer means that the run waits (for what is in flight, for a person, for `resume`) or is finished.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from loopwright.kernel import events as ev
+from loopwright.kernel.decide import decide
+from loopwright.kernel.state import Ending, State, apply
+from loopwright.kernel.stop import EXIT_CODES, check, person, reserve_for
+from loopwright.kernel.values import (
+    Action,
+    Deliver,
+    Effect,
+    Escalate,
+    Evaluate,
+    KeepProposal,
+    MakePlan,
+    Observe,
+    Propose,
+    Spend,
+    Stop,
+    StopReason,
+    Value,
+    Work,
+)
+
+__all__ = ["Command", "Perform", "Record", "advance", "pending"]
+
+GIVE_UP_AFTER: Final = 2
+"""Failures in a row after which a beat that should never fail (observe, keep, plan) ends the run."""
+RUNG_FAILURES: Final = 3
+"""Failures in a row after which a rung is passed over."""
+UNKNOWN_LIMIT: Final = 10
+"""Interruptions in a row of the same step after which a person must say that it may go on."""
+DELIVER_ATTEMPTS: Final = 3
+
+
+class Record(Value, frozen=True):
+    body: ev.Body
+
+
+class Perform(Value, frozen=True):
+    action: Action
+    reserve: Spend
+
+
+Command = Record | Perform
+
+
+def pending(state: State) -> tuple[Command, ...]:
+    """What to do next; never more than `state.jobs` actions in flight."""
+    if state.phase == "finished" or state.asks or state.paused is not None:
+        return ()
+    if state.inflight and (state.phase != "evaluating" or state.pause_requested or state.stop_requested):
+        return ()
+    if state.pause_requested is not None:
+        return (Record(ev.RunPaused(state.pause_requested)),)
+    if state.unknown_in_a_row >= UNKNOWN_LIMIT:
+        why = f"the same step was interrupted {state.unknown_in_a_row} times without an outcome; `resume` lets it go on"
+        return (Record(ev.RunPaused(why)),)
+    return _BEATS[state.phase](state)
+
+
+def advance(
+    state: State | None, fresh: Sequence[ev.Body], at_ms: int, *, go_on: bool = True
+) -> tuple[State, list[ev.Body]]:
+    """Apply `fresh`, then everything that follows from it without an effect, up to the intents of the next actions.
+
+    Returns the state and all bodies, to be appended in one commit: an outcome, the decisions that it settles and the intents that
+    they lead to are one durable step. With `go_on` false only `fresh` is applied: a driver that drains starts nothing new.
+
+    Raises: `IllegalTransition`.
+    """
+    bodies: list[ev.Body] = list(fresh)
+    for body in fresh:
+        state = apply(state, body, at_ms)
+    assert state is not None, "a run has at least one event"
+    while go_on and (commands := pending(state)):
+        for command in commands:
+            body = command.body if isinstance(command, Record) else ev.ActionIntended(command.action, command.reserve)
+            state = apply(state, body, at_ms)
+            bodies.append(body)
+    return state, bodies
+
+
+def _observing(state: State) -> tuple[Command, ...]:
+    ending = person(state)
+    if ending is None and state.failures_in_a_row >= GIVE_UP_AFTER:
+        reason: StopReason = "cannot_observe" if state.iteration == 0 else "failed"
+        ending = Ending(reason, state.marks[-1].message)
+    if ending is not None:
+        return _stop(ending)
+    return _perform(state, Observe(state.head_tree), "read")
+
+
+def _planning(state: State) -> tuple[Command, ...]:
+    ending = check(state)
+    if ending is None and state.failures_in_a_row >= GIVE_UP_AFTER:
+        ending = Ending("failed", f"no plan can be made: {state.marks[-1].message}")
+    if ending is not None:
+        return _stop(ending)
+    if state.exhausted:
+        return _escalate(state, f"rung {state.rung + 1} has nothing more to propose")
+    return _perform(state, MakePlan(state.head_tree, state.rung), "read")
+
+
+def _acting(state: State) -> tuple[Command, ...]:
+    if state.failures_in_a_row >= RUNG_FAILURES and state.rung + 1 < len(state.loop.act):
+        return _escalate(
+            state, f"rung {state.rung + 1} failed {state.failures_in_a_row} times: {state.marks[-1].message}"
+        )
+    # The iteration that was planned counts already; only what can run out while it acts is looked at again.
+    ending = check(_with_iteration_allowed(state))
+    if ending is not None:
+        return _stop(ending)
+    if state.failures_in_a_row >= RUNG_FAILURES:
+        return _escalate(
+            state, f"rung {state.rung + 1} failed {state.failures_in_a_row} times: {state.marks[-1].message}"
+        )
+    batch = state.loop.batch or state.jobs
+    return _perform(state, Propose(state.head_tree, state.rung, batch), "write")
+
+
+def _evaluating(state: State) -> tuple[Command, ...]:
+    if state.impossible_agreed:
+        return _stop(Ending("impossible", state.impossible or ""))
+    ending = person(state)
+    if ending is not None:
+        return _stop(ending)
+    if state.impossible is not None:
+        ask = ev.Asked(
+            f"q{state.asked + 1}", f"A proposer says that the goal cannot be met: {state.impossible}", "impossible"
+        )
+        return (Record(ask),)
+    judged = {j.proposal_id for j in state.judgements}
+    flying = {f.action.work.proposal_id for f in state.inflight if isinstance(f.action.work, Evaluate)}
+    waiting = [p for p in state.proposals if p.id not in judged and p.id not in flying]
+    room = max(0, state.jobs - len(state.inflight))
+    if waiting:
+        return tuple(
+            _command(state, Evaluate(state.head_tree, p.id), "read", offset) for offset, p in enumerate(waiting[:room])
+        )
+    if flying:
+        return ()
+    decision, why = decide(state)
+    return (Record(ev.Decided(decision, why)),)
+
+
+def _keeping(state: State) -> tuple[Command, ...]:
+    if state.failures_in_a_row >= GIVE_UP_AFTER:
+        return _stop(Ending("failed", f"the kept change could not be committed: {state.marks[-1].message}"))
+    assert state.keeping is not None
+    work = KeepProposal(state.keeping, state.iteration, state.head_commit, state.last_at_ms)
+    return _perform(state, work, "write")
+
+
+def _delivering(state: State) -> tuple[Command, ...]:
+    assert state.ending is not None
+    if state.failures_in_a_row >= DELIVER_ATTEMPTS:
+        return (_finish(state, Ending("failed", f"could not deliver: {state.marks[-1].message}")),)
+    return _perform(state, Deliver(state.loop.deliver, state.head_commit), "write")
+
+
+def _closing(state: State) -> tuple[Command, ...]:
+    assert state.ending is not None
+    return (_finish(state, state.ending),)
+
+
+_BEATS: Final = {
+    "observing": _observing,
+    "planning": _planning,
+    "acting": _acting,
+    "evaluating": _evaluating,
+    "keeping": _keeping,
+    "delivering": _delivering,
+    "closing": _closing,
+}
+
+
+def _escalate(state: State, why: str) -> tuple[Command, ...]:
+    if state.rung + 1 < len(state.loop.act):
+        return (Record(ev.Decided(Escalate(state.rung + 1), why)),)
+    failed = state.failures_in_a_row >= RUNG_FAILURES
+    return _stop(Ending("failed" if failed else "exhausted", why))
+
+
+def _stop(ending: Ending) -> tuple[Command, ...]:
+    return (Record(ev.Decided(Stop(ending.reason), ending.why)),)
+
+
+def _finish(state: State, ending: Ending) -> Record:
+    return Record(ev.RunFinished(ending.reason, EXIT_CODES[ending.reason], ending.why))
+
+
+def _with_iteration_allowed(state: State) -> State:
+    return msgspec.structs.replace(state, iteration=max(0, state.iteration - 1))
+
+
+def _perform(state: State, work: Work, effect: Effect) -> tuple[Command, ...]:
+    return (_command(state, work, effect, 0),)
+
+
+def _command(state: State, work: Work, effect: Effect, offset: int) -> Perform:
+    """`offset`: how many other actions are commanded in the same answer; ids count on."""
+    reserve = reserve_for(state.loop.act[work.rung]) if isinstance(work, Propose) else Spend()
+    timeout_s = state.loop.action_timeout_s
+    left_ms = state.remaining().wall_ms
+    if isinstance(work, Propose) and left_ms is not None:
+        # Only the search is cut short by the run's minutes: judging what it found is bounded by its own time-out.
+        timeout_s = max(1, min(timeout_s, left_ms // 1000))
+    return Perform(Action(f"a{state.intents + 1 + offset}", effect, work, timeout_s), reserve)

@@ -1,0 +1,447 @@
+"""The deciding fold: `apply(state, body, at_ms) -> State`. Everything that can change what a run does next lives here.
+
+A run's state is a function of its events and of nothing else; `transitions.py` says which event may happen in which phase. The
+state before the first event is `None`. Histories are windows of fixed length: only stop rules read them, and a run of a hundred
+thousand events must fold in about a second.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import msgspec
+
+from loopwright.errors import IllegalTransition
+from loopwright.kernel import events as ev
+from loopwright.kernel.loop import Loop
+from loopwright.kernel.transitions import label_of, next_phase
+from loopwright.kernel.values import (
+    Action,
+    BlobRef,
+    Budget,
+    Escalate,
+    Evaluate,
+    Keep,
+    Observation,
+    Phase,
+    Plan,
+    Proposal,
+    Retry,
+    Revert,
+    Spend,
+    Stop,
+    StopReason,
+    Value,
+    Verdict,
+)
+
+__all__ = ["Ask", "Ending", "InFlight", "Judgement", "Mark", "State", "apply", "fold"]
+
+TRIED_WINDOW: Final = 1024
+LESSON_WINDOW: Final = 20
+MARK_WINDOW: Final = 10
+JUDGE_ATTEMPTS: Final = 2
+"""A proposal whose judging failed this often counts as a crash: the verifier ran, what it judged did not let it finish."""
+
+
+class InFlight(Value, frozen=True):
+    action: Action
+    reserve: Spend
+
+
+class Judgement(Value, frozen=True):
+    proposal_id: str
+    verdicts: tuple[Verdict, ...]
+
+
+class Mark(Value, frozen=True):
+    """How one action ended; `signature` and `message` are empty for `ok`."""
+
+    beat: str
+    status: str
+    signature: str
+    message: str = ""
+
+    def same_as(self, other: "Mark") -> bool:
+        """The same error but for numbers and places."""
+        return (self.beat, self.status, self.signature) == (other.beat, other.status, other.signature)
+
+
+class Ask(Value, frozen=True):
+    ask_id: str
+    question: str
+    about: str
+
+
+class Ending(Value, frozen=True):
+    reason: StopReason
+    why: str
+
+
+class State(Value, frozen=True):
+    """A run after `seq` events. `active_ms` is the time in which a driver was at work: neither a pause nor a crash counts."""
+
+    seq: int
+    phase: Phase
+    last_at_ms: int
+    active_ms: int
+    loop: Loop
+    budget: Budget
+    branch: str
+    base_commit: str
+    base_tree: str
+    jobs: int
+    seed: int
+    ticket: str | None
+    head_commit: str
+    head_tree: str
+    branch_commit: str | None = None
+    """Where this run's branch points; `None` = this run has not written it yet."""
+    iteration: int = 0
+    rung: int = 0
+    observations: tuple[Observation, ...] = ()
+    goal_met: bool | None = None
+    plan: Plan | None = None
+    proposals: tuple[Proposal, ...] = ()
+    judgements: tuple[Judgement, ...] = ()
+    judge_failures: tuple[str, ...] = ()
+    retries: int = 0
+    keeping: str | None = None
+    exhausted: bool = False
+    memory: BlobRef | None = None
+    findings: tuple[BlobRef, ...] = ()
+    impossible: str | None = None
+    impossible_agreed: bool = False
+    inflight: tuple[InFlight, ...] = ()
+    intents: int = 0
+    spent: Spend = Spend()
+    kept: int = 0
+    last_keep_iteration: int = 0
+    tried: tuple[str, ...] = ()
+    repeats: int = 0
+    lessons: tuple[str, ...] = ()
+    marks: tuple[Mark, ...] = ()
+    failures_in_a_row: int = 0
+    unknown_in_a_row: int = 0
+    asks: tuple[Ask, ...] = ()
+    asked: int = 0
+    pause_requested: str | None = None
+    stop_requested: str | None = None
+    paused: str | None = None
+    ending: Ending | None = None
+    finished: ev.RunFinished | None = None
+
+    def remaining(self) -> Budget:
+        """What is left once everything that is in flight has used its reserve up."""
+        left = self.budget.minus(
+            Spend(self.spent.usd_micros, self.spent.tokens, wall_ms=self.active_ms, iterations=self.iteration)
+        )
+        for flying in self.inflight:
+            left = left.minus(flying.reserve)
+        return left
+
+    def work_of(self, action_id: str) -> InFlight:
+        for flying in self.inflight:
+            if flying.action.id == action_id:
+                return flying
+        raise IllegalTransition(
+            f"action {action_id!r}: expected an intent without outcome, found none at seq {self.seq}"
+        )
+
+    def proposal(self, proposal_id: str) -> Proposal:
+        for proposal in self.proposals:
+            if proposal.id == proposal_id:
+                return proposal
+        raise IllegalTransition(f"proposal {proposal_id!r}: not one of iteration {self.iteration}")
+
+
+Fields = dict[str, Any]
+"""Private: the fields of `State` that one event replaces."""
+
+
+def apply(state: State | None, body: ev.Body, at_ms: int) -> State:
+    """The state after `body` happened at `at_ms`.
+
+    Raises: `IllegalTransition` when the phase does not allow it; the state given is unchanged, as all values here.
+    """
+    phase = next_phase("new" if state is None else state.phase, label_of(body))
+    if state is None:
+        if not isinstance(body, ev.RunStarted):
+            raise IllegalTransition(f"the first event of a run must be run_started, found {ev.kind_of(body)}")
+        return _start(body, phase, at_ms)
+    fields = _HANDLERS[type(body)](state, body)
+    fields.setdefault("phase", phase)
+    fields["seq"] = state.seq + 1
+    fields["last_at_ms"] = max(at_ms, state.last_at_ms)
+    if state.paused is None and type(body) is not ev.DriverStarted:
+        fields["active_ms"] = state.active_ms + max(0, at_ms - state.last_at_ms)
+    return msgspec.structs.replace(state, **fields)
+
+
+def fold(events: Iterable[ev.Event], state: State | None = None) -> State | None:
+    """`apply` over all events; `None` only for no events at all."""
+    for event in events:
+        state = apply(state, event.body, event.at_ms)
+    return state
+
+
+def _start(body: ev.RunStarted, phase: Phase, at_ms: int) -> State:
+    return State(
+        seq=1,
+        phase=phase,
+        last_at_ms=at_ms,
+        active_ms=0,
+        loop=body.loop,
+        budget=body.loop.budget,
+        branch=body.branch,
+        base_commit=body.base_commit,
+        base_tree=body.base_tree,
+        jobs=body.jobs,
+        seed=body.seed,
+        ticket=body.ticket,
+        head_commit=body.base_commit,
+        head_tree=body.base_tree,
+    )
+
+
+# --- one function per kind of event: which fields it replaces -----------------------------------------------------------
+def _run_forked(state: State, body: ev.RunForked) -> Fields:
+    # What was in flight belongs to the parent run; the fork plans anew from the state that it copied.
+    return {
+        "branch": body.branch,
+        "branch_commit": None,
+        "inflight": (),
+        "asks": (),
+        "impossible": None,
+        "impossible_agreed": False,
+        "pause_requested": None,
+        "stop_requested": None,
+        "paused": None,
+        "ending": None,
+        "failures_in_a_row": 0,
+        "unknown_in_a_row": 0,
+        "marks": (),
+    }
+
+
+def _driver_started(state: State, body: ev.DriverStarted) -> Fields:
+    return {}
+
+
+def _pause_requested(state: State, body: ev.PauseRequested) -> Fields:
+    return {"pause_requested": body.why}
+
+
+def _stop_requested(state: State, body: ev.StopRequested) -> Fields:
+    return {"stop_requested": body.why, "pause_requested": None, "paused": None, "asks": ()}
+
+
+def _run_paused(state: State, body: ev.RunPaused) -> Fields:
+    return {"paused": body.why, "pause_requested": None}
+
+
+def _run_resumed(state: State, body: ev.RunResumed) -> Fields:
+    return {"paused": None, "pause_requested": None, "failures_in_a_row": 0, "unknown_in_a_row": 0, "marks": ()}
+
+
+def _limits_changed(state: State, body: ev.LimitsChanged) -> Fields:
+    return {"budget": body.budget}
+
+
+def _run_finished(state: State, body: ev.RunFinished) -> Fields:
+    return {"finished": body, "inflight": ()}
+
+
+def _action_intended(state: State, body: ev.ActionIntended) -> Fields:
+    return {
+        "inflight": (*state.inflight, InFlight(body.action, body.reserve)),
+        "intents": state.intents + 1,
+    }
+
+
+def _settled(
+    state: State, action_id: str, spend: Spend, status: str = "ok", signature: str = "", message: str = ""
+) -> Fields:
+    """What every outcome does: the intent is closed, the reserve is replaced by what it cost."""
+    work = state.work_of(action_id).action.work
+    marks = state.marks
+    if status not in ("unknown", "cancelled"):
+        beat = work.__struct_config__.tag
+        marks = (*marks, Mark(str(beat), status, signature, message))[-MARK_WINDOW:]
+    return {
+        "inflight": tuple(f for f in state.inflight if f.action.id != action_id),
+        "spent": state.spent.plus(spend),
+        "marks": marks,
+        "failures_in_a_row": 0,
+        "unknown_in_a_row": 0,
+    }
+
+
+def _action_failed(state: State, body: ev.ActionFailed) -> Fields:
+    flying = state.work_of(body.action_id)
+    fields = _settled(state, body.action_id, body.spend, body.status, body.signature, body.message)
+    if body.status == "unknown":
+        fields["unknown_in_a_row"] = state.unknown_in_a_row + 1
+        fields["failures_in_a_row"] = state.failures_in_a_row
+    elif body.status == "cancelled":
+        fields["failures_in_a_row"] = state.failures_in_a_row
+    else:
+        fields["failures_in_a_row"] = state.failures_in_a_row + 1
+        if isinstance(flying.action.work, Evaluate):
+            failed = (*state.judge_failures, flying.action.work.proposal_id)
+            fields["judge_failures"] = failed
+            if failed.count(flying.action.work.proposal_id) >= JUDGE_ATTEMPTS:
+                crash = Verdict("runtime", "crash", body.message)
+                fields["judgements"] = (*state.judgements, Judgement(flying.action.work.proposal_id, (crash,)))
+                fields["failures_in_a_row"] = 0
+    return fields
+
+
+def _observed(state: State, body: ev.Observed) -> Fields:
+    return {
+        **_settled(state, body.action_id, body.spend),
+        "observations": body.observations,
+        "goal_met": body.goal_met,
+    }
+
+
+def _planned(state: State, body: ev.Planned) -> Fields:
+    return {
+        **_settled(state, body.action_id, body.spend),
+        "iteration": body.iteration,
+        "plan": body.plan,
+        "proposals": (),
+        "judgements": (),
+        "judge_failures": (),
+        "retries": 0,
+        "keeping": None,
+    }
+
+
+def _proposed(state: State, body: ev.Proposed) -> Fields:
+    known = frozenset(state.tried)
+    repeated = tuple(
+        Judgement(p.id, (Verdict("runtime", "fail", "the same edit was judged before"),))
+        for p in body.proposals
+        if p.digest in known
+    )
+    stale = bool(body.proposals) and len(repeated) == len(body.proposals)
+    fields = _settled(state, body.action_id, body.spend)
+    fields.update(
+        proposals=body.proposals,
+        judgements=repeated,
+        exhausted=body.exhausted,
+        memory=body.memory,
+        impossible=body.impossible,
+        tried=(*state.tried, *(p.digest for p in body.proposals if p.digest not in known))[-TRIED_WINDOW:],
+        repeats=state.repeats + 1 if stale else 0,
+    )
+    if body.findings is not None:
+        fields["findings"] = (*state.findings, body.findings)[-LESSON_WINDOW:]
+    return fields
+
+
+def _judged(state: State, body: ev.Judged) -> Fields:
+    state.proposal(body.proposal_id)
+    return {
+        **_settled(state, body.action_id, body.spend),
+        "judgements": (*state.judgements, Judgement(body.proposal_id, body.verdicts)),
+    }
+
+
+def _decided(state: State, body: ev.Decided) -> Fields:
+    # A decision ends what went before it: the next beat starts with no failures of its own.
+    fields: Fields = {"failures_in_a_row": 0}
+    match body.decision:
+        case Keep(proposal_id=proposal_id):
+            fields["keeping"] = proposal_id
+        case Revert():
+            fields["lessons"] = _lessons(state)
+        case Retry(proposal_ids=ids):
+            fields["judgements"] = tuple(j for j in state.judgements if j.proposal_id not in ids)
+            fields["retries"] = state.retries + 1
+        case Escalate(rung=rung):
+            fields.update(rung=rung, exhausted=False, memory=None, marks=())
+        case Stop(reason=reason):
+            fields.update(ending=Ending(reason, body.why), asks=(), stop_requested=None)
+    return fields
+
+
+def _lessons(state: State) -> tuple[str, ...]:
+    titles = {p.id: p.title for p in state.proposals}
+    fresh = tuple(
+        f"{titles.get(j.proposal_id, j.proposal_id)}: {verdict.summary}"
+        for j in state.judgements
+        for verdict in j.verdicts
+        if verdict.status != "pass"
+    )
+    return (*state.lessons, *fresh)[-LESSON_WINDOW:]
+
+
+def _kept(state: State, body: ev.Kept) -> Fields:
+    return {
+        **_settled(state, body.action_id, body.spend),
+        "head_commit": body.commit,
+        "head_tree": body.tree,
+        "branch_commit": body.commit,
+        "kept": state.kept + 1,
+        "last_keep_iteration": body.iteration,
+        # A new head is a new problem: the cheapest rung comes first again, and nothing that a rung remembered of the old head holds.
+        "rung": 0,
+        "exhausted": False,
+        "memory": None,
+        "keeping": None,
+        "observations": (),
+        "goal_met": None,
+        "lessons": _lessons(state),
+    }
+
+
+def _delivered(state: State, body: ev.Delivered) -> Fields:
+    return _settled(state, body.action_id, body.spend)
+
+
+def _salvaged(state: State, body: ev.Salvaged) -> Fields:
+    return {}
+
+
+def _asked(state: State, body: ev.Asked) -> Fields:
+    return {"asks": (*state.asks, Ask(body.ask_id, body.question, body.about)), "asked": state.asked + 1}
+
+
+def _answered(state: State, body: ev.Answered) -> Fields:
+    ask = next((a for a in state.asks if a.ask_id == body.ask_id), None)
+    if ask is None:
+        raise IllegalTransition(f"ask {body.ask_id!r}: expected one that is open, found none")
+    fields: Fields = {"asks": tuple(a for a in state.asks if a.ask_id != body.ask_id)}
+    if ask.about == "impossible":
+        if body.answer == "approve":
+            fields["impossible_agreed"] = True
+        else:
+            # The rung gave up and a person did not: this rung has nothing more for this head.
+            fields["exhausted"] = True
+            fields["impossible"] = None
+    return fields
+
+
+_HANDLERS: Final[dict[type, Callable[[State, Any], Fields]]] = {
+    ev.RunForked: _run_forked,
+    ev.DriverStarted: _driver_started,
+    ev.PauseRequested: _pause_requested,
+    ev.StopRequested: _stop_requested,
+    ev.RunPaused: _run_paused,
+    ev.RunResumed: _run_resumed,
+    ev.LimitsChanged: _limits_changed,
+    ev.RunFinished: _run_finished,
+    ev.ActionIntended: _action_intended,
+    ev.ActionFailed: _action_failed,
+    ev.Observed: _observed,
+    ev.Planned: _planned,
+    ev.Proposed: _proposed,
+    ev.Judged: _judged,
+    ev.Decided: _decided,
+    ev.Kept: _kept,
+    ev.Delivered: _delivered,
+    ev.Salvaged: _salvaged,
+    ev.Asked: _asked,
+    ev.Answered: _answered,
+}
