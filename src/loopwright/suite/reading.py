@@ -1,0 +1,34 @@
+"""Reading a file that the code under test wrote: it may be a link, a pipe, a directory, or larger than the memory."""
+
+import os
+import stat
+from pathlib import Path
+
+from loopwright.errors import LoopwrightError
+
+__all__ = ["UnreadableFile", "read_untrusted"]
+
+
+class UnreadableFile(LoopwrightError):
+    """Not a plain file, too large, or not there."""
+
+
+def read_untrusted(path: Path, max_bytes: int) -> bytes | None:
+    """The bytes of a plain file, `None` when it is not there. A link is not followed and a pipe is not waited for.
+
+    Raises: `UnreadableFile`.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise UnreadableFile(f"{path.name!r} cannot be read: {error.strerror}; expected a plain file") from error
+    with os.fdopen(fd, "rb") as file:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise UnreadableFile(f"{path.name!r} is not a plain file")
+        data = file.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise UnreadableFile(f"{path.name!r} has more than {max_bytes} bytes")
+    return data
