@@ -16,7 +16,6 @@ from loopwright.journal.protocol import Journal
 from loopwright.kernel import events as ev
 from loopwright.kernel.pending import advance
 from loopwright.kernel.state import State, apply, fold
-from loopwright.kernel.values import Spend
 
 __all__ = ["Driver"]
 
@@ -49,7 +48,7 @@ class Driver:
         self._now_ms = now_ms
         self._watch = watch
         self._poll_s = poll_s
-        self._tasks: dict[asyncio.Task[ev.Body], str] = {}
+        self._tasks: dict[asyncio.Task[ev.Body], ev.ActionIntended] = {}
         self._wishes: list[ev.Body] = []
         self._draining = False
 
@@ -118,7 +117,7 @@ class Driver:
             for body in bodies:
                 if type(body) is ev.ActionIntended:
                     task = asyncio.create_task(self._performer.perform(ahead, body.action))
-                    self._tasks[task] = body.action.id
+                    self._tasks[task] = body
             return ahead
 
     def _poll(self, state: State) -> State:

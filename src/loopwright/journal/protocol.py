@@ -43,10 +43,13 @@ class Journal(Protocol):
     @property
     def blobs(self) -> BlobStore: ...
 
-    def append(self, run_id: str, bodies: Sequence[Body], *, expect_seq: int, at_ms: int | None = None) -> list[Event]:
+    def append(
+        self, run_id: str, bodies: Sequence[Body], *, expect_seq: int, at_ms: int | Sequence[int] | None = None
+    ) -> list[Event]:
         """Append all or nothing in one durable commit; the first gets `expect_seq + 1`. An empty run has seq 0.
 
-        `at_ms` is the time that the writer decided by (`None` = the journal's clock); within a run it never goes backwards.
+        `at_ms` is the time that the writer decided by, one for all or one for each (`None` = the journal's clock); within a run it
+        never goes backwards.
 
         Raises: `StaleWriter` when the stream's head is not `expect_seq`.
         """

@@ -47,15 +47,18 @@ class MemoryJournal:
     def blobs(self) -> MemoryBlobs:
         return self._blobs
 
-    def append(self, run_id: str, bodies: Sequence[Body], *, expect_seq: int, at_ms: int | None = None) -> list[Event]:
+    def append(
+        self, run_id: str, bodies: Sequence[Body], *, expect_seq: int, at_ms: int | Sequence[int] | None = None
+    ) -> list[Event]:
         stream = self._events.setdefault(run_id, [])
         if len(stream) != expect_seq:
             raise StaleWriter(f"run {run_id!r}: expected its head at {expect_seq}, found {len(stream)}")
         fresh: list[Event] = []
         now_ms = self._now_ms() if at_ms is None else at_ms
-        for body in bodies:
+        times = [now_ms] * len(bodies) if isinstance(now_ms, int) else now_ms
+        for body, wished_ms in zip(bodies, times, strict=True):
             last = fresh[-1] if fresh else (stream[-1] if stream else None)
-            at = now_ms if last is None else max(now_ms, last.at_ms)
+            at = wished_ms if last is None else max(wished_ms, last.at_ms)
             prev = "" if last is None else last.digest
             seq = 1 if last is None else last.seq + 1
             digest = digest_of(encode(run_id, seq, at, prev, body))
