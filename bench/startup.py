@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Case:
 CASES = (
     Case("python -c pass", (sys.executable, "-c", "pass")),
     Case("import loopwright", (sys.executable, "-c", "import loopwright"), bar=2.0),
-    Case("loopwright --help", (sys.executable, "-m", "loopwright", "--help"), bar=20.0),
+    Case("loopwright --help", (str(Path(sys.executable).with_name("loopwright")), "--help"), bar=20.0),
 )
 
 

@@ -1,0 +1,282 @@
+"""What the engine costs: a loop that does nothing, beside the same bytes written by hand and beside two other durable engines.
+
+- *ours*: `drive_noop`, the real driver, kernel and SQLite journal; four events an action, three durable commits an iteration.
+- *raw*: the very bytes that ours wrote, in the very same batches, inserted into a bare table (WAL, synchronous FULL).
+- *peers*: LangGraph with its SQLite checkpointer and DBOS on SQLite, one step an iteration; see `bench/peers`, run by the
+  interpreter of `.bench/venv` (`scripts/setup.sh bench`).
+
+All of them run in turn, round after round, on the same file system; ratios are taken within a round, and their median counts.
+Then: how long a long run takes to be read and folded, and what runs cost that wait for a person. Exit 1 when a bar is missed.
+"""
+
+import argparse
+import asyncio
+import json
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from loopwright.engine.drive import Driver
+from loopwright.journal.blobs import FileBlobs
+from loopwright.journal.protocol import BlobStore, Head, Journal, Lease
+from loopwright.journal.redact import Redactor
+from loopwright.journal.sqlite import SqliteJournal
+from loopwright.kernel import events as ev
+from loopwright.kernel.state import State, fold
+from loopwright.testing.clock import FakeClock
+from loopwright.testing.noop import NoopPerformer, drive_noop, noop_start
+
+ROOT = Path(__file__).resolve().parent.parent
+PEER_PYTHON = ROOT / ".bench" / "venv" / "bin" / "python"
+PEERS = ("langgraph_sqlite", "dbos_sqlite")
+
+WALL_BAR = 1.5
+RESUME_BAR_S = 2.0
+RESUME_EVENTS = 100_000
+PAUSED_RUNS = 1_000
+WATCHED_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One measured run: `events` facts (for a peer: steps) in `commits` durable writes (`None` = the peer's own affair)."""
+
+    name: str
+    events: int
+    commits: int | None
+    wall_s: float
+    cpu_s: float
+
+    @property
+    def wall_ms(self) -> float:
+        """Milliseconds of an event."""
+        return self.wall_s * 1000 / self.events
+
+    @property
+    def cpu_ms(self) -> float:
+        """CPU milliseconds of an event, all threads of the process."""
+        return self.cpu_s * 1000 / self.events
+
+
+@dataclass(slots=True)
+class CountingJournal:
+    """A journal that remembers how many events each of its commits had."""
+
+    inner: Journal
+    batches: list[int] = field(default_factory=list)
+
+    @property
+    def blobs(self) -> BlobStore:
+        return self.inner.blobs
+
+    def append(
+        self, run_id: str, bodies: Sequence[ev.Body], *, expect_seq: int, at_ms: int | None = None
+    ) -> list[ev.Event]:
+        events = self.inner.append(run_id, bodies, expect_seq=expect_seq, at_ms=at_ms)
+        self.batches.append(len(events))
+        return events
+
+    def read(self, run_id: str, after: int = 0) -> Iterator[ev.Event]:
+        return self.inner.read(run_id, after)
+
+    def raw(self, run_id: str) -> Iterator[tuple[int, bytes, str]]:
+        return self.inner.raw(run_id)
+
+    def head(self, run_id: str) -> Head | None:
+        return self.inner.head(run_id)
+
+    def heads(self) -> list[Head]:
+        return self.inner.heads()
+
+    def lease(self, run_id: str) -> AbstractContextManager[Lease]:
+        return self.inner.lease(run_id)
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+def measured(work: Callable[[], object]) -> tuple[float, float]:
+    """Wall and CPU seconds."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def ours(folder: Path, iterations: int) -> tuple[Sample, list[list[tuple[int, bytes, str]]]]:
+    """The sample, and what was written, commit by commit."""
+    journal = CountingJournal(open_journal(folder))
+    try:
+        drive_noop(journal, "warm-up", 20)
+        journal.batches.clear()
+        wall_s, cpu_s = measured(lambda: drive_noop(journal, "measured", iterations))
+        rows = iter(list(journal.raw("measured")))
+        written = [[next(rows) for _ in range(size)] for size in journal.batches]
+    finally:
+        journal.close()
+    events = sum(len(batch) for batch in written)
+    return Sample("loopwright", events, len(written), wall_s, cpu_s), written
+
+
+def raw(folder: Path, batches: Sequence[Sequence[tuple[int, bytes, str]]]) -> Sample:
+    """The floor: nothing is encoded, decided or checked, the bytes are just made durable."""
+    connection = sqlite3.connect(folder / "raw.db", isolation_level=None)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute(
+        "CREATE TABLE event (run_id TEXT, seq INTEGER, data BLOB, digest TEXT, PRIMARY KEY (run_id, seq))"
+    )
+
+    def write(run_id: str, count: int) -> None:
+        for batch in batches[:count]:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany("INSERT INTO event VALUES (?, ?, ?, ?)", [(run_id, *row) for row in batch])
+            connection.execute("COMMIT")
+
+    write("warm-up", 60)
+    wall_s, cpu_s = measured(lambda: write("measured", len(batches)))
+    connection.close()
+    return Sample("raw SQLite append", sum(len(batch) for batch in batches), len(batches), wall_s, cpu_s)
+
+
+def peer(script: str, folder: Path, steps: int) -> Sample:
+    argv = [str(PEER_PYTHON), str(ROOT / "bench" / "peers" / f"{script}.py"), str(folder), str(steps)]
+    done = subprocess.run(argv, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"bench/peers/{script}.py failed:\n{done.stderr[-2000:]}")
+    told = json.loads(done.stdout.splitlines()[-1])
+    if (told["journal_mode"], told["synchronous"]) != ("wal", 2):
+        sys.exit(
+            f"bench/peers/{script}.py: expected WAL and synchronous FULL, found {told}: the figures would not compare"
+        )
+    return Sample(told["name"], told["steps"], None, told["wall_s"], told["cpu_s"])
+
+
+def open_journal(folder: Path) -> SqliteJournal:
+    """As a user's: secrets are looked for in every event before it is written."""
+    redactor = Redactor()
+    blobs = FileBlobs(folder / "blobs", redactor)
+    return SqliteJournal(folder / "journal.db", blobs, folder, now_ms=FakeClock(step_ms=1), redactor=redactor)
+
+
+def measure_resume(journal: Journal, run_id: str) -> tuple[int, float]:
+    """Events of the run, and the seconds until its state is known again: read, verified, decoded, folded."""
+    state: list[State | None] = []
+    wall_s, _ = measured(lambda: state.append(fold(journal.read(run_id))))
+    (folded,) = state
+    assert folded is not None
+    return folded.seq, wall_s
+
+
+def measure_paused(journal: Journal, count: int) -> tuple[int, float]:
+    """Threads that `count` runs hold which wait to be resumed, and the CPU seconds that they use in `WATCHED_S` seconds.
+
+    Each is driven as far as its pause by a driver of its own, and the event loop that ran them is kept alive while we watch.
+    """
+    clock = FakeClock(step_ms=1)
+    for number in range(count):
+        bodies: list[ev.Body] = [noop_start(10), ev.PauseRequested("bench", "to see what waiting costs")]
+        journal.append(f"paused-{number}", bodies, expect_seq=0, at_ms=clock())
+
+    async def drive_all() -> tuple[int, float]:
+        before = threading.active_count()
+        drivers = [
+            Driver(journal, f"paused-{number}", NoopPerformer(), driver_id="bench", now_ms=clock)
+            for number in range(count)
+        ]
+        states = await asyncio.gather(*(driver.drive() for driver in drivers))
+        assert all(state.paused is not None for state in states)
+        threads, cpu = threading.active_count() - before, time.process_time()
+        await asyncio.sleep(WATCHED_S)
+        return threads, time.process_time() - cpu
+
+    return asyncio.run(drive_all())
+
+
+@dataclass(slots=True)
+class Bars:
+    failed: bool = False
+
+    def hold(self, what: str, found: str, bar: str, held: bool) -> None:
+        print(f"{'ok  ' if held else 'MISS'}  {what}: {found} (bar: {bar})")
+        self.failed |= not held
+
+
+def table(rounds: Sequence[Sequence[Sample]]) -> None:
+    print(
+        f"{'':<36}{'events':>8}{'commits':>9}{'events/s':>10}{'wall ms/event':>15}{'CPU ms/event':>14}{'CPU ms/commit':>15}"
+    )
+    for samples in zip(*rounds, strict=True):
+        first = samples[0]
+        wall, cpu = (
+            statistics.median(values) for values in ([s.wall_ms for s in samples], [s.cpu_ms for s in samples])
+        )
+        commits = "" if first.commits is None else str(first.commits)
+        per_commit = "" if first.commits is None else f"{cpu * first.events / first.commits:.3f}"
+        print(
+            f"{first.name:<36}{first.events:>8}{commits:>9}{1000 / wall:>10.0f}{wall:>15.3f}{cpu:>14.3f}{per_commit:>15}"
+        )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--iterations", type=int, default=1000)
+    arguments = parser.parse_args()
+    if not PEER_PYTHON.exists():
+        sys.exit("bench/engine.py: expected the peers in .bench/venv, found none: run scripts/setup.sh bench first")
+    bars = Bars()
+    rounds: list[list[Sample]] = []
+    # Not under /tmp, which is memory on many machines: what is measured is how long a commit takes to reach the disk.
+    with tempfile.TemporaryDirectory(dir=ROOT / ".bench") as scratch:
+        for number in range(arguments.rounds):
+            folder = Path(scratch) / str(number)
+            folder.mkdir()
+            mine, batches = ours(folder, arguments.iterations)
+            floor = raw(folder, batches)
+            rounds.append([mine, floor, *(peer(script, folder, arguments.iterations) for script in PEERS)])
+        table(rounds)
+        print()
+
+        wall_ratio = statistics.median(samples[0].wall_ms / samples[1].wall_ms for samples in rounds)
+        bars.hold(
+            "wall time of an event over the raw append", f"{wall_ratio:.2f}x", f"≤ {WALL_BAR}x", wall_ratio <= WALL_BAR
+        )
+        for place, name in enumerate((sample.name for sample in rounds[0][2:]), start=2):
+            ratio = statistics.median(samples[0].cpu_ms / samples[place].cpu_ms for samples in rounds)
+            bars.hold(f"CPU of an event over a step of {name}", f"{ratio:.2f}x", "< 1x", ratio < 1)
+            step = statistics.median(
+                samples[0].cpu_s / (samples[0].commits or 1) / (samples[place].cpu_s / samples[place].events)
+                for samples in rounds
+            )
+            print(f"      (CPU of a whole durable step of ours, outcome, decision and next intent: {step:.2f}x)")
+
+        long_run = Path(scratch) / "long"
+        long_run.mkdir()
+        journal = open_journal(long_run)
+        drive_noop(journal, "long", RESUME_EVENTS // (rounds[0][0].events // arguments.iterations) + 1)
+        journal.close()
+        journal = open_journal(long_run)
+        events, resume_s = measure_resume(journal, "long")
+        bars.hold(
+            f"reading and folding a run of {events} events",
+            f"{resume_s:.2f} s",
+            f"< {RESUME_BAR_S:g} s",
+            resume_s < RESUME_BAR_S,
+        )
+        threads, cpu_s = measure_paused(journal, PAUSED_RUNS)
+        journal.close()
+        waiting = f"{threads} threads, {cpu_s / WATCHED_S:.1%} of a core"
+        bars.hold(f"{PAUSED_RUNS} paused runs", waiting, "no thread, < 1%", threads == 0 and cpu_s / WATCHED_S < 0.01)
+    return int(bars.failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
