@@ -1,0 +1,158 @@
+"""A disposable directory with the files of one tree, and the way back: what was changed in it, as values."""
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from loopwright.errors import WorkspaceError
+from loopwright.journal.protocol import BlobStore
+from loopwright.kernel.values import Change
+from loopwright.sandbox.remove import remove_tree
+from loopwright.workspace import survey
+from loopwright.workspace.base import Base, ignored
+from loopwright.workspace.beneath import delete, write
+from loopwright.workspace.git import Git
+from loopwright.workspace.patterns import matches
+from loopwright.workspace.relative import checked_all
+
+__all__ = ["MAX_CHANGED_BYTES", "MAX_CHANGED_FILES", "DiskCandidate"]
+
+MAX_CHANGED_FILES = 10_000
+MAX_CHANGED_BYTES = 100 << 20
+
+
+class DiskCandidate:
+    """Implements `workspace.protocol.Candidate`. `home` is the folder of this candidate, its files are in `home / "tree"`."""
+
+    def __init__(self, home: Path, base: Base, git: Git) -> None:
+        self._home = home
+        self._base = base
+        self._git = git
+
+    @property
+    def path(self) -> Path:
+        return self._home / "tree"
+
+    def apply(self, changes: Sequence[Change], blobs: BlobStore) -> None:
+        """Write the changes; deletions come first, so that a file can become a folder and the other way round.
+
+        Raises: `WorkspaceError` for a path outside, in a `.git`, or behind a link; part of the changes may be written then.
+        """
+        checked_all(change.path for change in changes)
+        ordered = sorted(changes, key=lambda change: change.path)
+        for change in ordered:
+            if change.content is None:
+                with _named(change.path):
+                    delete(self.path, change.path)
+        for change in ordered:
+            if change.content is not None:
+                data = blobs.get(change.content)
+                with _named(change.path):
+                    write(self.path, change.path, change.mode, data)
+
+    def restore(self, patterns: Sequence[str]) -> tuple[str, ...]:
+        """Put every path matched by `patterns` back to the base; returns those that differed, caches and ignored files too.
+
+        A link or file that stands where a protected folder was is removed.
+        """
+        differed: set[str] = set()
+        right: set[str] = set()
+        for found in list(survey.everything(self.path)):
+            if not matches(found.path, patterns) or found.path in self._base.submodules:
+                continue
+            if found.path in self._base.entries:
+                if survey.same_as_base(self.path, found, self._base):
+                    right.add(found.path)
+            elif found.kind != "folder":
+                with _named(found.path):
+                    delete(self.path, found.path)
+                differed.add(found.path)
+        for path, entry in self._base.entries.items():
+            if path not in right and matches(path, patterns):
+                with _named(path):
+                    write(self.path, path, entry.mode, self._base_content(path, entry.mode), clear_way=True)
+                differed.add(path)
+        return tuple(sorted(survey.shown(path) for path in differed))
+
+    def harvest(self, blobs: BlobStore) -> tuple[Change, ...]:
+        """What differs from the base tree, ordered by path; caches and what the base ignores are left out.
+
+        Raises: `WorkspaceError` for sockets, devices, a nested `.git`, names that are not UTF-8, and more than 10,000 files or 100 MiB.
+        """
+        changed: list[survey.Found] = []
+        seen: set[str] = set()
+        size_bytes = 0
+        try:
+            for found in survey.unignored(self.path, self._base, lambda paths: ignored(self._base, self._git, paths)):
+                seen.add(found.path)
+                if survey.same_as_base(self.path, found, self._base):
+                    continue
+                changed.append(found)
+                size_bytes += found.size_bytes
+                _check_limits(len(changed), size_bytes)
+        except OSError as error:
+            raise WorkspaceError(
+                f"candidate {str(self.path)!r} cannot be read: {error}; nothing may run in it now"
+            ) from error
+        gone = [path for path in self._base.entries if path not in seen]
+        _check_limits(len(changed) + len(gone), size_bytes)
+        for path in (*gone, *(found.path for found in changed)):
+            _check_name(path)
+        changes = [Change(path=path, mode="100644", content=None) for path in gone]
+        for found in changed:
+            assert found.kind in ("100644", "100755", "120000")
+            data = survey.content(self.path, found)
+            changes.append(
+                Change(path=found.path, mode=found.kind, content=blobs.put(data, _media_type(data), exact=True))
+            )
+        return tuple(sorted(changes, key=lambda change: change.path))
+
+    def discard(self) -> None:
+        """Delete it, whatever modes lie in it; again is fine. What another user left in it stays for `loopwright gc`."""
+        remove_tree(self._home)
+
+    def __enter__(self) -> "DiskCandidate":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.discard()
+
+    def _base_content(self, path: str, mode: str) -> bytes:
+        source = self._base.files / path
+        return os.readlink(os.fsencode(source)) if mode == "120000" else source.read_bytes()
+
+
+def _check_limits(files: int, size_bytes: int) -> None:
+    if files > MAX_CHANGED_FILES or size_bytes > MAX_CHANGED_BYTES:
+        raise WorkspaceError(
+            f"candidate changes {files} files with {size_bytes} bytes; expected at most {MAX_CHANGED_FILES} files and "
+            f"{MAX_CHANGED_BYTES} bytes: add what is generated to .gitignore"
+        )
+
+
+def _check_name(path: str) -> None:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise WorkspaceError(
+            f"candidate holds {survey.shown(path)!r}, whose name is not UTF-8; expected a UTF-8 name: rename it"
+        ) from None
+
+
+def _media_type(data: bytes) -> str:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return "application/octet-stream"
+    return "text/plain"
+
+
+@contextlib.contextmanager
+def _named(path: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise WorkspaceError(
+            f"path {survey.shown(path)!r} cannot be written in a candidate: {error}; expected a name the file system takes"
+        ) from error
