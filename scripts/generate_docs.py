@@ -11,10 +11,13 @@ from typing import get_args, get_type_hints
 import msgspec
 
 from loopwright import errors
-from loopwright.kernel import events
+from loopwright.kernel import events, stop, transitions
+from loopwright.loopfile import json_schema, reference
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTE = "<!-- Written by `make docs` from the code; edit the code instead. -->\n\n"
+SELF_SAID = {"loop-file.md", "loop-file.schema.json"}
+"""Pages that say by themselves where they come from, or cannot."""
 
 
 def sections(source: str) -> Iterator[tuple[int, str]]:
@@ -64,12 +67,35 @@ def errors_page() -> str:
     """The exception tree with the exit code of each."""
     documentation = inspect.getdoc(errors) or ""
     first, _, tree = documentation.partition("\n\n")
-    return f"# Errors and their exit codes\n\n{first}\n\n```text\n{tree}\n```\n"
+    reasons = "\n".join(f"| `{reason}` | {code} |" for reason, code in stop.EXIT_CODES.items())
+    return (
+        f"# Errors and exit codes\n\n{cell(first)}\n\n```text\n{tree}\n```\n\n"
+        "## How a run ends\n\nThe exit code of `loopwright run` by the `stop_reason` that the run ended with.\n\n"
+        f"| stop reason | exit |\n|---|---|\n{reasons}\n"
+    )
+
+
+def states_page() -> str:
+    """The transition table as a diagram and as a table."""
+    rows = "\n".join(f"| `{at}` | `{label}` | `{to}` |" for (at, label), to in transitions.TABLE.items())
+    overlay = ", ".join(f"`{label}`" for label in sorted(transitions.OVERLAY))
+    return (
+        "# The states of a run\n\nAn event that is not in this table is refused in that phase, when it is written and when it is read.\n\n"
+        f"```mermaid\n{transitions.diagram()}```\n\n| phase | event | next phase |\n|---|---|---|\n{rows}\n\n"
+        f"In every phase between the first and the last, and without leaving it: {overlay}.\n"
+    )
+
+
+def schema_page() -> str:
+    return json_schema().decode()
 
 
 PAGES: dict[str, Callable[[], str]] = {
     "errors.md": errors_page,
     "events.md": events_page,
+    "loop-file.md": reference.markdown,
+    "loop-file.schema.json": schema_page,
+    "states.md": states_page,
 }
 
 
@@ -80,7 +106,7 @@ def main() -> int:
     stale = []
     for name, render in PAGES.items():
         path = ROOT / "docs" / "reference" / name
-        page = NOTE + render()
+        page = render() if name in SELF_SAID else NOTE + render()
         if path.exists() and path.read_text() == page:
             continue
         stale.append(name)
