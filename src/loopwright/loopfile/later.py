@@ -1,0 +1,123 @@
+"""What a loop file may say already and this version does not perform yet. Each piece of work that arrives takes its line away."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from loopwright.kernel.loop import (
+    AgentRung,
+    CliRung,
+    FileTrigger,
+    Loop,
+    MetricSource,
+    TextSource,
+    TuneRung,
+    WebhookTrigger,
+)
+from loopwright.loopfile._keys import observed_by
+
+__all__ = ["LATER", "Later", "not_available"]
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """`key` as the reference names it; `value` when only that value of it is meant; `used` yields the places in a loop."""
+
+    key: str
+    why: str
+    used: Callable[[Loop], Iterator[str]]
+    value: str = ""
+
+
+def _items(
+    key: str, word: str, kind: type[object], of: Callable[[Loop], Iterable[object]]
+) -> Callable[[Loop], Iterator[str]]:
+    return lambda loop: (f"{key}[{at}].{word}" for at, item in enumerate(of(loop)) if isinstance(item, kind))
+
+
+def _when(key: str, used: Callable[[Loop], bool]) -> Callable[[Loop], Iterator[str]]:
+    return lambda loop: iter((key,) if used(loop) else ())
+
+
+def _metric_sources(loop: Loop) -> Iterator[str]:
+    # A source that only repeats what `evaluate` judges by was perhaps never written: `evaluate.metric` speaks for it.
+    derived = observed_by(loop.evaluate)
+    return (
+        f"observe[{at}].metric" for at, s in enumerate(loop.observe) if isinstance(s, MetricSource) and s not in derived
+    )
+
+
+def _text_sources(of: str) -> Callable[[Loop], Iterator[str]]:
+    return lambda loop: (
+        f"observe[{at}].{of}" for at, s in enumerate(loop.observe) if isinstance(s, TextSource) and s.of == of
+    )
+
+
+_METRICS = "metrics arrive in a later version"
+_TEXTS = "sources of text arrive in a later version"
+_MODELS = "models arrive in a later version"
+
+LATER: tuple[Later, ...] = (
+    Later(
+        "when[].file", "file triggers arrive in a later version", _items("when", "file", FileTrigger, lambda x: x.when)
+    ),
+    Later(
+        "when[].webhook",
+        "webhooks arrive in a later version",
+        _items("when", "webhook", WebhookTrigger, lambda x: x.when),
+    ),
+    Later("observe[].metric", _METRICS, _metric_sources),
+    Later("observe[].repository", _TEXTS, _text_sources("repository")),
+    Later("observe[].tickets", _TEXTS, _text_sources("tickets")),
+    Later("observe[].schedule", _TEXTS, _text_sources("schedule")),
+    Later("observe[].http", _TEXTS, _text_sources("http")),
+    Later("observe[].documents", _TEXTS, _text_sources("documents")),
+    Later(
+        "act[].tune",
+        "the search over numbers arrives in a later version",
+        _items("act", "tune", TuneRung, lambda x: x.act),
+    ),
+    Later("act[].agent", _MODELS, _items("act", "agent", AgentRung, lambda x: x.act)),
+    Later("act[].cli", "agent CLIs arrive in a later version", _items("act", "cli", CliRung, lambda x: x.act)),
+    Later("evaluate.metric", _METRICS, _when("evaluate.metric", lambda x: x.evaluate.metric is not None)),
+    Later("evaluate.guard", _METRICS, _when("evaluate.guard", lambda x: x.evaluate.guard is not None)),
+    Later(
+        "evaluate.holdout",
+        "held-out tests arrive in a later version",
+        _when("evaluate.holdout", lambda x: x.evaluate.holdout is not None),
+    ),
+    Later(
+        "evaluate.review",
+        "reviews arrive in a later version",
+        _when("evaluate.review", lambda x: x.evaluate.review is not None),
+    ),
+    Later(
+        "permit.network",
+        "network grants arrive in a later version",
+        _when("permit.network", lambda x: x.permit.network != "none"),
+        value="hosts",
+    ),
+    Later(
+        "permit.secrets", "secrets arrive in a later version", _when("permit.secrets", lambda x: bool(x.permit.secrets))
+    ),
+    Later(
+        "deliver",
+        "pull requests arrive in a later version",
+        _when("deliver", lambda x: x.deliver == "pull-request"),
+        value="pull-request",
+    ),
+    Later(
+        "unattended",
+        "approvals arrive in a later version",
+        _when("unattended", lambda x: x.unattended == "pause"),
+        value="pause",
+    ),
+)
+
+
+def not_available(loop: Loop) -> tuple[str, ...]:
+    """One line for each thing in `loop` that is valid and not performed by this version; empty when it can run."""
+    return tuple(
+        f"not available yet: {place}{f': {later.value}' if later.value else ''} ({later.why})"
+        for later in LATER
+        for place in later.used(loop)
+    )
