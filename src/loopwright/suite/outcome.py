@@ -48,6 +48,8 @@ def status_of(
         return "broken"
     if runner == "pytest" and cases is None and result.returncode == 5:
         return "empty"
+    if runner == "unittest" and ran is None:
+        return "broken"  # it always ends with the number of tests it ran, unless something ended it
     if cases is None or (runner == "pytest" and result.returncode not in {0, 1, 5}):
         return "broken"
     bad = [c for c in cases if c.status in {"failed", "error"}]

@@ -19,7 +19,7 @@ from loopwright.suite.report import SuiteReport, TestCase
 from loopwright.suite.unittest_output import parse_unittest, tests_run
 from loopwright.workspace.workshop import Workshop
 
-__all__ = ["Checkout", "OpenCheckout", "confirm_failures", "passing_again", "run_suite"]
+__all__ = ["Checkout", "OpenCheckout", "confirm_failures", "flaky_of", "passing_again", "run_once", "run_suite"]
 
 _REPORT_BYTES = 64 << 20
 _TAIL_CHARS = 8_000
@@ -87,15 +87,29 @@ async def confirm_failures(
         return report
     ids = [c.id for c in failing(report)]
     if not ids:
-        again = [await _once(source, checkout, shop) for _ in range(reruns)]
+        again = [await run_once(source, checkout, shop) for _ in range(reruns)]
         flaky = (" ".join(report.command),) if again and all(r.status == "green" for r in again) else ()
         return msgspec.structs.replace(report, flaky=flaky)
+    return msgspec.structs.replace(
+        report, flaky=tuple(sorted(await flaky_of(ids, source, checkout, shop, reruns=reruns)))
+    )
+
+
+async def flaky_of(
+    ids: Sequence[str], source: TestsSource, checkout: OpenCheckout, shop: Workshop, *, reruns: int
+) -> frozenset[str]:
+    """Those of `ids`, which failed, that now pass alone and in a complete run, `reruns` times in a row, in fresh copies.
+
+    A test that passes alone and fails among the others is not flaky: it fails there every time, because of what another test
+    leaves behind.
+    """
     passing = frozenset(ids)
     for _ in range(reruns):
-        passing = await _passing_both_ways(sorted(passing), source, checkout, shop)
-        if not passing:
-            break
-    return msgspec.structs.replace(report, flaky=tuple(sorted(passing)))
+        if passing:
+            passing &= (await run_once(source, checkout, shop, only=sorted(passing))).ids("passed")
+        if passing:
+            passing &= (await run_once(source, checkout, shop)).ids("passed")
+    return passing
 
 
 async def passing_again(
@@ -108,24 +122,16 @@ async def passing_again(
     if not ids:
         return frozenset()
     wanted = frozenset(ids)
-    alone = (await _once(source, checkout, shop, ids)).ids("passed") & wanted
+    alone = (await run_once(source, checkout, shop, only=ids)).ids("passed") & wanted
     if alone == wanted:
         return alone
-    return alone | ((await _once(source, checkout, shop)).ids("passed") & wanted)
+    return alone | ((await run_once(source, checkout, shop)).ids("passed") & wanted)
 
 
-async def _passing_both_ways(
-    ids: Sequence[str], source: TestsSource, checkout: OpenCheckout, shop: Workshop
-) -> frozenset[str]:
-    """Those that pass alone and in a complete run. A test that passes alone and fails among the others is not flaky: it fails there
-    every time, because of what another test leaves behind."""
-    if not ids:
-        return frozenset()
-    alone = (await _once(source, checkout, shop, ids)).ids("passed") & frozenset(ids)
-    return alone & (await _once(source, checkout, shop)).ids("passed") if alone else alone
-
-
-async def _once(source: TestsSource, checkout: OpenCheckout, shop: Workshop, only: Sequence[str] = ()) -> SuiteReport:
+async def run_once(
+    source: TestsSource, checkout: OpenCheckout, shop: Workshop, *, only: Sequence[str] = ()
+) -> SuiteReport:
+    """`run_suite` in a fresh copy of its own."""
     with checkout() as candidate:
         return await run_suite(source, candidate.path, shop, only=only)
 
