@@ -91,7 +91,7 @@ def schema_page() -> str:
 
 
 PAGES: dict[str, Callable[[], str]] = {
-    "errors.md": errors_page,
+    "exit-codes.md": errors_page,
     "events.md": events_page,
     "loop-file.md": reference.markdown,
     "loop-file.schema.json": schema_page,
