@@ -235,9 +235,13 @@ class TestProposals:
         assert (failure.beat, failure.subject, failure.status) == ("evaluate", "one", "timeout")
         assert "600 s" in view.proposals[0].why
 
-    def test_the_metric_is_the_score_and_else_the_first_verifier_that_scores(self) -> None:
+    def test_the_score_is_the_last_that_a_verifier_gave(self) -> None:
         offer = self.offer()
-        verdicts = (val.Verdict("guard", "pass", "ok", 3.0), val.Verdict("metric", "pass", "0.9", 0.9))
+        verdicts = (
+            val.Verdict("guard", "pass", "ok", 3.0),
+            val.Verdict("metric", "pass", "0.9", 0.9),
+            val.Verdict("review", "pass", "fine"),
+        )
         action_id = offer.stream.intend(val.Evaluate(BASE_TREE, offer.proposal.id))
         offer.stream.add(ev.Judged(action_id, offer.proposal.id, verdicts, val.Spend()))
         assert view_of(offer.stream).proposals[0].score == 0.9

@@ -90,10 +90,8 @@ class ProposalView(Value, frozen=True):
 
     @property
     def score(self) -> float | None:
-        """The score of the metric, else of the first verifier that scores; larger is better, `None` = nobody scored."""
-        scored = [v for v in self.verdicts if v.score is not None]
-        scored.sort(key=lambda v: not v.verifier.startswith("metric"))
-        return scored[0].score if scored else None
+        """The score that decisions go by, the last that a verifier gave; larger is better, `None` = nobody scored."""
+        return next((v.score for v in reversed(self.verdicts) if v.score is not None), None)
 
     @property
     def passed(self) -> bool:
