@@ -140,11 +140,11 @@ class Driver:
         return state
 
     def _outcome(self, task: asyncio.Task[ev.Body]) -> ev.Body:
-        action_id = self._tasks.pop(task)
+        intended = self._tasks.pop(task)
         if task.cancelled():
-            return ev.ActionFailed(
-                action_id, "cancelled", "cancelled: the run was paused or stopped", "cancelled", Spend()
-            )
+            # What it cost until here is not known: what it reserved is the only honest bound.
+            message = "cancelled: the run was paused or stopped"
+            return ev.ActionFailed(intended.action.id, "cancelled", message, "cancelled", intended.reserve)
         return task.result()
 
     async def _cancel_all(self) -> list[ev.Body]:

@@ -8,7 +8,7 @@ from typing import Literal, cast
 
 import msgspec
 
-from loopwright.engine import beats
+from loopwright.engine.beats import Beats
 from loopwright.engine.site import Site
 from loopwright.errors import ActionError, LoopwrightError
 from loopwright.kernel import events as ev
@@ -24,8 +24,7 @@ from loopwright.kernel.values import (
     Spend,
     Verdict,
 )
-from loopwright.plan.protocol import PlanRequest
-from loopwright.workspace.checkouts import GitWorkspace
+from loopwright.workspace.git_workspace import GitWorkspace
 from loopwright.workspace.workshop import Workshop
 
 __all__ = ["SitePerformer"]
@@ -44,6 +43,7 @@ class SitePerformer:
         self._run_id = run_id
         self._progress = progress
         self._workspace = GitWorkspace(site.repository, site.runtime_dir)
+        self._beats = Beats()
 
     @property
     def sandbox_description(self) -> str:
@@ -58,7 +58,7 @@ class SitePerformer:
             message = f"{_beat_name(action)}: not finished after {action.timeout_s} s"
             return self._failed(state, action, started_s, "timeout", message, f"{_beat_name(action)}: timeout")
         except ActionError as error:
-            return self._failed(state, action, started_s, cast(Status, error.status), str(error), error.signature)
+            return self._failed(state, action, started_s, cast("Status", error.status), str(error), error.signature)
         except LoopwrightError as error:
             return self._failed(
                 state, action, started_s, "error", str(error), f"{type(error).__name__}: {_beat_name(action)}"
@@ -75,7 +75,7 @@ class SitePerformer:
         """A keep is asked of the branch; whatever else was in flight is unknown, and its reserve counts as spent."""
         self._site.sandbox.kill_orphans(self._run_id)
         if isinstance(action.work, KeepProposal):
-            kept = await beats.keep_already_done(state, action.work, self._shop(state, action))
+            kept = await self._beats.already_kept(state, action.work, self._shop(state, action))
             if kept is not None:
                 return [
                     ev.Kept(action.id, action.work.proposal_id, action.work.iteration, kept.commit, kept.tree, Spend())
@@ -92,18 +92,15 @@ class SitePerformer:
         shop = self._shop(state, action)
         match action.work:
             case Observe(tree=tree):
-                seen = await beats.observe(state, tree, shop)
+                seen = await self._beats.observe(state, tree, shop)
                 told = [o.goal_met for o in seen if o.goal_met is not None]
                 return ev.Observed(action.id, seen, all(told) if told else None, _wall(started_s))
             case MakePlan(tree=tree, rung=rung):
                 number = state.iteration + 1
-                request = PlanRequest(
-                    tree, state.loop, rung, number, state.observations, beats.ticket_text(state, shop), state.lessons
-                )
-                plan = await beats.plan(request, shop)
+                plan = await self._beats.plan(state, tree, rung, shop)
                 return ev.Planned(action.id, number, rung, plan, _wall(started_s))
             case Propose():
-                result = await beats.propose(state, action.work, shop)
+                result = await self._beats.propose(state, action.work, shop)
                 proposals = tuple(
                     msgspec.structs.replace(proposal, id=f"{action.id}.{number}")
                     for number, proposal in enumerate(result.proposals[: action.work.batch], 1)
@@ -119,13 +116,15 @@ class SitePerformer:
                     result.impossible,
                 )
             case Evaluate(proposal_id=proposal_id):
-                verdicts: tuple[Verdict, ...] = await beats.evaluate(state, proposal_id, shop)
+                verdicts: tuple[Verdict, ...] = await self._beats.evaluate(state, proposal_id, shop)
                 return ev.Judged(action.id, proposal_id, verdicts, _wall(started_s))
             case KeepProposal(proposal_id=proposal_id, iteration=iteration):
-                commit = await beats.keep(state, action.work, shop)
+                commit = await self._beats.keep(state, action.work, shop)
                 return ev.Kept(action.id, proposal_id, iteration, commit.commit, commit.tree, _wall(started_s))
             case Deliver(how=how):
-                places = await beats.deliver(state, action.work, shop, self._site.run_dir(self._run_id))
+                places = await self._beats.deliver(
+                    state, action.work, self._site.journal.read(self._run_id), self._site.run_dir(self._run_id), shop
+                )
                 return ev.Delivered(action.id, how, places, _wall(started_s))
 
     def _shop(self, state: State, action: Action) -> Workshop:

@@ -61,16 +61,22 @@ def plan_start(site: Site, loop_file: LoopFile, options: StartOptions, run_id: s
         raise NotAvailableYet(f"{loop_file.source}: " + "; ".join(missing))
     repository = site.repository
     dirty = repository.uncommitted()
-    notes: tuple[str, ...] = ()
+    notes = repository.notes
     if options.snapshot and dirty:
         base = repository.snapshot_commit(f"loopwright: snapshot of {len(dirty)} uncommitted changes", site.now_ms())
         commit, tree = base.commit, base.tree
-        notes = (f"the base is a snapshot of the work tree with {_paths(dirty)} uncommitted",)
+        notes = (
+            *notes,
+            f"the base is a snapshot of the work tree with {_paths(dirty)} uncommitted",
+        )
     else:
-        commit = repository.head_commit
+        commit = repository.resolve("HEAD")
         tree = repository.tree_of(commit)
         if dirty:
-            notes = (f"{_paths(dirty)} uncommitted: not part of this run, its base is {commit[:10]}",)
+            notes = (
+                *notes,
+                f"{_paths(dirty)} uncommitted: not part of this run, its base is {commit[:10]}",
+            )
     loop = loop_file.loop
     narrowed = msgspec.structs.replace(loop, budget=loop.budget.narrowed(options.budget))
     return ev.RunStarted(
@@ -161,10 +167,10 @@ def fork(site: Site, run_id: str, at_seq: int, *, budget: Budget | None = None, 
     events = list(site.journal.read(run_id))
     if not events:
         raise UsageError(f"run {run_id!r}: expected one of the journal, found none; `loopwright ls` shows them")
-    if events[-1].seq >= at_seq and isinstance(events[at_seq - 1].body, ev.RunFinished):
-        at_seq -= 1
     if not 1 <= at_seq <= events[-1].seq:
         raise UsageError(f"run {run_id}: --at expects an event between 1 and {events[-1].seq}, found {at_seq}")
+    if isinstance(events[at_seq - 1].body, ev.RunFinished):
+        at_seq -= 1
     prefix = events[:at_seq]
     state = fold(prefix)
     assert state is not None

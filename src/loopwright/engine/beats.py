@@ -1,0 +1,150 @@
+"""The one place that composes the beats: which observer, planner, proposer and verifiers a loop has, and what each is given."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from loopwright.act.command import CommandProposer
+from loopwright.act.protocol import Proposer, ProposeRequest, ProposeResult
+from loopwright.act.repair.proposer import RepairProposer
+from loopwright.errors import ActionError
+from loopwright.evaluate import JudgeRequest, Verifier, verifiers
+from loopwright.keep.deliver import deliver
+from loopwright.keep.keep import KeepBeat
+from loopwright.keep.steps import kept_steps
+from loopwright.kernel.events import Event
+from loopwright.kernel.loop import CommandRung, RepairRung, Rung, TestsSource
+from loopwright.kernel.state import State
+from loopwright.kernel.values import Deliver, KeepProposal, Observation, Plan, Propose, Verdict
+from loopwright.observe.tests import TestsObserver
+from loopwright.plan.planner import LadderPlanner
+from loopwright.plan.protocol import PlanRequest
+from loopwright.workspace.protocol import Commit
+from loopwright.workspace.workshop import Workshop
+
+__all__ = ["Beats"]
+
+
+class Beats:
+    """The beats of one run. Verifiers live as long as it does: they remember what they measured of a head."""
+
+    def __init__(self) -> None:
+        self._verifiers: tuple[Verifier, ...] | None = None
+        self._planner = LadderPlanner()
+        self._keep = KeepBeat()
+
+    async def observe(self, state: State, tree: str, shop: Workshop) -> tuple[Observation, ...]:
+        """One observation a source, in the loop's order."""
+        seen: list[Observation] = []
+        for number, source in enumerate(state.loop.observe, 1):
+            if not isinstance(source, TestsSource):
+                raise ActionError(
+                    f"observe[{number - 1}]: this version observes tests only", signature="observe: source"
+                )
+            seen.append(await TestsObserver(source).observe(tree, f"{shop.action_id}.{number}", shop))
+        return tuple(seen)
+
+    async def plan(self, state: State, tree: str, rung: int, shop: Workshop) -> Plan:
+        request = PlanRequest(
+            tree=tree,
+            loop=state.loop,
+            rung=rung,
+            iteration=state.iteration + 1,
+            observations=state.observations,
+            ticket=_ticket_text(state, tree, shop),
+            lessons=state.lessons,
+        )
+        return await self._planner.plan(request, shop)
+
+    async def propose(self, state: State, work: Propose, shop: Workshop) -> ProposeResult:
+        assert state.plan is not None
+        request = ProposeRequest(
+            run_id=shop.run_id,
+            iteration=state.iteration,
+            rung=work.rung,
+            tree=work.tree,
+            loop=state.loop,
+            ticket=_ticket_text(state, work.tree, shop),
+            plan=state.plan,
+            observations=state.observations,
+            batch=work.batch,
+            memory=state.memory,
+            tried=state.tried,
+            lessons=state.lessons,
+        )
+        return await _proposer(state.loop.act[work.rung]).propose(request, shop)
+
+    async def evaluate(self, state: State, proposal_id: str, shop: Workshop) -> tuple[Verdict, ...]:
+        """The verdicts up to and with the first that is not a pass: what comes after it would cost and change nothing."""
+        if self._verifiers is None:
+            self._verifiers = verifiers(state.loop)
+        request = JudgeRequest(
+            tree=state.head_tree,
+            base_tree=state.base_tree,
+            loop=state.loop,
+            proposal=state.proposal(proposal_id),
+            observations=state.observations,
+        )
+        verdicts: list[Verdict] = []
+        for verifier in self._verifiers:
+            verdicts.append(await verifier.judge(request, shop))
+            if verdicts[-1].status != "pass":
+                break
+        return tuple(verdicts)
+
+    async def keep(self, state: State, work: KeepProposal, shop: Workshop) -> Commit:
+        return await self._keep.keep(
+            work,
+            state.proposal(work.proposal_id),
+            _verdicts(state, work.proposal_id),
+            branch=state.branch,
+            branch_commit=state.branch_commit,
+            loop=state.loop,
+            shop=shop,
+        )
+
+    async def already_kept(self, state: State, work: KeepProposal, shop: Workshop) -> Commit | None:
+        """Asks the branch whether a keep without outcome happened."""
+        return await self._keep.already_done(
+            work,
+            state.proposal(work.proposal_id),
+            _verdicts(state, work.proposal_id),
+            branch=state.branch,
+            loop=state.loop,
+            shop=shop,
+        )
+
+    async def deliver(
+        self, state: State, work: Deliver, events: Iterable[Event], directory: Path, shop: Workshop
+    ) -> tuple[str, ...]:
+        return await deliver(
+            work,
+            loop=state.loop,
+            branch=state.branch,
+            branch_commit=state.branch_commit,
+            steps=kept_steps(events),
+            directory=directory,
+            shop=shop,
+        )
+
+
+def _proposer(rung: Rung) -> Proposer:
+    match rung:
+        case RepairRung():
+            return RepairProposer(rung)
+        case CommandRung():
+            return CommandProposer(rung)
+        case _:
+            kind = rung.__struct_config__.tag
+            raise ActionError(f"rung {kind!r} is not available in this version", signature=f"rung {kind}")
+
+
+def _verdicts(state: State, proposal_id: str) -> tuple[Verdict, ...]:
+    return next((j.verdicts for j in state.judgements if j.proposal_id == proposal_id), ())
+
+
+def _ticket_text(state: State, tree: str, shop: Workshop) -> str | None:
+    """The ticket as the tree has it, its path before it; a ticket that was never committed is named by its path alone."""
+    if state.ticket is None:
+        return None
+    data = shop.workspace.read(tree, state.ticket)
+    return state.ticket if data is None else f"{state.ticket}\n\n{data.decode(errors='replace')}"
