@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from support.workshops import write_files
 
 from loopwright.suite.detect import detect
+from support.workshops import write_files
 
 UNITTEST = "import unittest\nclass TestA(unittest.TestCase):\n    def test_x(self): pass\n"
 

@@ -1,20 +1,19 @@
 """Workshops for tests of the beats: real processes, real files, and little suites to run in them."""
 
-import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from loopwright.kernel.loop import TestsSource
 from loopwright.sandbox.plain import PlainSandbox
 from loopwright.testing.clock import FakeClock
 from loopwright.testing.memory import MemoryBlobs
-from loopwright.workspace.protocol import Workspace
+from loopwright.workspace.git_workspace import GitWorkspace
+from loopwright.workspace.repository import Repository
 from loopwright.workspace.workshop import Workshop
+from support.repositories import make_repository
 
-__all__ = ["PYTEST", "Copy", "copies_of", "make_shop", "pytest_source", "write_files"]
+__all__ = ["PYTEST", "make_shop", "pytest_source", "write_files"]
 
 PYTEST = f"PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 {sys.executable} -m pytest -q"
 """Without plugins pytest starts in half the time."""
@@ -32,35 +31,21 @@ def write_files(root: Path, files: Mapping[str, str]) -> Path:
     return root
 
 
-def make_shop(tmp_path: Path, workspace: Workspace, progress: Callable[[str], None] = lambda _: None) -> Workshop:
-    return Workshop(
+def make_shop(
+    tmp_path: Path, files: Mapping[str, str], *, timeout_s: int = 60, progress: Callable[[str], None] = lambda _: None
+) -> tuple[Workshop, str]:
+    """A workshop on a fresh repository with `files`, and the tree of its only commit."""
+    repository = Repository.find(make_repository(tmp_path / "repository", files))
+    shop = Workshop(
         run_id="r1",
         action_id="a1",
-        workspace=workspace,
+        workspace=GitWorkspace(repository, repository.root / ".loopwright"),
         sandbox=PlainSandbox(tmp_path / "homes", "/usr/local/bin:/usr/bin:/bin"),
         blobs=MemoryBlobs(),
         jobs=1,
-        timeout_s=60,
+        timeout_s=timeout_s,
         seed=0,
         now_ms=FakeClock(1_000),
         progress=progress,
     )
-
-
-@dataclass(frozen=True)
-class Copy:
-    path: Path
-
-
-def copies_of(origin: Path, into: Path) -> Callable[[], AbstractContextManager[Copy]]:
-    """Takes out one disposable copy of `origin` after another."""
-    taken = iter(range(1_000))
-
-    @contextmanager
-    def take() -> Iterator[Copy]:
-        path = into / f"copy{next(taken)}"
-        shutil.copytree(origin, path, symlinks=True)
-        yield Copy(path)
-        shutil.rmtree(path)
-
-    return take
+    return shop, repository.tree_of(repository.head)

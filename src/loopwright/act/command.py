@@ -92,19 +92,15 @@ class CommandProposer:
         free = tuple(c for c in changes if not matches(c.path, protect))
         left_out = tuple(c.path for c in changes if matches(c.path, protect)) if free else ()
         changes = free or changes
-        digest = changes_digest(changes)
         summary = said.title or (
             f"edit {describe([c.path for c in changes])}" if changes else "the program changed nothing"
         )
-        repeated = bool(changes) and digest in request.tried
-        if repeated:
-            summary = f"the program offers an edit that was judged before: {summary}"
         if left_out:
             summary += f"; edits of protected files left out: {describe(left_out)}"
         if said.impossible:
             summary = f"the program says that the goal is impossible: {said.impossible}"
         proposals: tuple[Proposal, ...] = ()
-        if changes and not repeated:
+        if changes:
             diff = shop.workspace.diff(request.tree, changes, shop.blobs)
             proposals = (
                 Proposal(
@@ -113,7 +109,7 @@ class CommandProposer:
                     title=said.title or summary,
                     rationale=said.rationale[:_RATIONALE_CHARS],
                     changes=changes,
-                    digest=digest,
+                    digest=changes_digest(changes),
                     diff=shop.blobs.put(diff.encode("utf-8", "replace"), "text/x-diff"),
                 ),
             )

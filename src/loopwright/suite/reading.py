@@ -24,11 +24,13 @@ def read_untrusted(path: Path, max_bytes: int) -> bytes | None:
         return None
     except OSError as error:
         raise UnreadableFile(f"{path.name!r} cannot be read: {error.strerror}; expected a plain file") from error
-    with os.fdopen(fd, "rb") as file:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise UnreadableFile(f"{path.name!r} is not a plain file")
-        data = file.read(max_bytes + 1)
+        with open(fd, "rb", closefd=False) as file:
+            data = file.read(max_bytes + 1)
+    finally:
+        os.close(fd)
     if len(data) > max_bytes:
         raise UnreadableFile(f"{path.name!r} has more than {max_bytes} bytes")
     return data

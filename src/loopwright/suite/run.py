@@ -1,5 +1,6 @@
 """Runs a test command in a directory and says what came of it. Nothing that the tests print is believed."""
 
+import contextlib
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -57,7 +58,8 @@ async def run_suite(
         report_at = Path(own, "report.xml")
         claimed = None if source.junit is None or command.runner == "pytest" else directory / source.junit
         if claimed is not None and _is_inside(claimed, directory):
-            claimed.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                claimed.unlink()
         result = await _execute(command, source, directory, report_at, shop, only, extra_args, cache_option=True)
         if _refuses_cache_option(command, result):
             result = await _execute(command, source, directory, report_at, shop, only, extra_args, cache_option=False)
