@@ -212,6 +212,8 @@ def _copy_file(source: str, copy: str, mode: int, stamp_ns: int) -> "hashlib._Ha
                 rest = memoryview(chunk)
                 while rest:
                     rest = rest[os.write(writer, rest) :]
+                if len(chunk) < _CHUNK_BYTES:
+                    break  # a regular file gives less only at its end
             os.utime(writer, ns=(stamp_ns, stamp_ns))
         finally:
             os.close(writer)

@@ -62,6 +62,10 @@ def _store(git: Git, folder: Path, changes: Sequence[Change], blobs: BlobStore) 
     converted = _converted(
         git, [change.path for change in changes if change.content is not None and change.mode != "120000"]
     )
+    if converted:
+        # `hash-object` reads attributes from the work tree alone: the base's own, in the folder that is otherwise empty.
+        named = git.run("ls-files", "-z", "--", ":(glob)**/.gitattributes")
+        git.run("checkout-index", "-z", "--stdin", stdin=named)
     ids: dict[str, str] = {}
     staged: list[tuple[str, Path]] = []
     for number, change in enumerate(changes):
