@@ -12,7 +12,7 @@ from loopwright.kernel.loop import (
 )
 from loopwright.kernel.values import Budget
 from loopwright.loopfile._grammars import HOST, MODEL, SECRET
-from loopwright.loopfile._kinds import COMMAND, LINE, YES_NO, Choice, WordOr
+from loopwright.loopfile._kinds import COMMAND, LINE, PATTERN, YES_NO, Choice, WordOr
 from loopwright.loopfile._numbers import count, fraction, minutes_as_ms, size, usd_as_micros
 from loopwright.loopfile._table import Fields, Key, ListOf, Record, Table
 from loopwright.loopfile._work_keys import COMMAND_TIME, PATTERNS, TESTS
@@ -86,7 +86,9 @@ class EvaluateKeys(Table):
     metric = Key(Record(MetricKeys, _metric), "The number that must get better.", absent="`tests` is needed")
     guard = Key(TESTS, "Tests that must keep passing while the metric gets better.", absent="no guard")
     protect = Key(
-        PATTERNS, "Paths put back before every scoring.", absent="with `tests` or `guard` the test files, else none"
+        ListOf(PATTERN, "path patterns"),
+        "Paths put back before every scoring.",
+        absent="with `tests` or `guard` the test files, else none",
     )
     holdout = Key(
         fraction(one_excluded=True), "The share of the tests that proposers never see.", absent="none is held out"
