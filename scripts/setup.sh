@@ -87,11 +87,14 @@ install_packages() {
 # environment DIR LOCK: a virtual environment that holds exactly what the lock names, each file checked against its hash.
 environment() {
     local dir=$1 lock=$2 bin=$1/bin
-    # An environment of another interpreter, or a broken one, is made anew; pip may be absent where uv made it.
-    if [ "$("$bin/python" -c 'import sys; print(sys.version)' 2>/dev/null)" != "$python_version" ] \
+    # An environment of another interpreter or another place (its scripts hold the path), or a broken one, is made anew; pip may
+    # be absent where uv made it.
+    if [ "$(cat "$dir/.place" 2>/dev/null || echo "$PWD")" != "$PWD" ] \
+        || [ "$("$bin/python" -c 'import sys; print(sys.version)' 2>/dev/null)" != "$python_version" ] \
         || { ! "$bin/python" -m pip --version && ! "$bin/python" -m ensurepip; } >/dev/null 2>&1; then
         quietly "$python" -m venv --clear "$dir" || die "could not create $dir"
     fi
+    echo "$PWD" >"$dir/.place"
     # uv is one more locked dependency: its lines are taken from the lock, so there is one place that says which uv.
     if [ ! -x "$bin/uv" ]; then
         sed -n '/^uv==/,/^[^ ]/{/^uv==/p;/^ /p}' requirements.lock >"$dir/uv.lock"
