@@ -22,9 +22,11 @@ from loopwright.loopfile import LoopFile, not_available
 __all__ = [
     "StartOptions",
     "drive",
+    "driver_for",
     "fork",
     "is_driven",
     "load",
+    "notes",
     "plan_start",
     "request",
     "resolve",
@@ -61,20 +63,20 @@ def plan_start(site: Site, loop_file: LoopFile, options: StartOptions, run_id: s
         raise NotAvailableYet(f"{loop_file.source}: " + "; ".join(missing))
     repository = site.repository
     dirty = repository.uncommitted()
-    notes = repository.notes
+    told = repository.notes
     if options.snapshot and dirty:
         base = repository.snapshot_commit(f"loopwright: snapshot of {len(dirty)} uncommitted changes", site.now_ms())
         commit, tree = base.commit, base.tree
-        notes = (
-            *notes,
+        told = (
+            *told,
             f"the base is a snapshot of the work tree with {_paths(dirty)} uncommitted",
         )
     else:
         commit = repository.resolve("HEAD")
         tree = repository.tree_of(commit)
         if dirty:
-            notes = (
-                *notes,
+            told = (
+                *told,
                 f"{_paths(dirty)} uncommitted: not part of this run, its base is {commit[:10]}",
             )
     loop = loop_file.loop
@@ -88,7 +90,7 @@ def plan_start(site: Site, loop_file: LoopFile, options: StartOptions, run_id: s
         jobs=options.jobs or os.cpu_count() or 1,
         trigger=options.trigger,
         ticket=options.ticket,
-        notes=notes,
+        notes=told,
         seed=options.seed,
         version=__version__,
     )
@@ -128,6 +130,14 @@ def load(site: Site, run_id: str) -> State:
     if state is None:
         raise UsageError(f"run {run_id!r}: expected one of the journal, found none; `loopwright ls` shows them")
     return state
+
+
+def notes(site: Site, run_id: str) -> tuple[str, ...]:
+    """What was said when the run began."""
+    for event in site.journal.read(run_id):
+        if isinstance(event.body, ev.RunStarted):
+            return event.body.notes
+    return ()
 
 
 def is_driven(site: Site, run_id: str) -> bool:

@@ -14,7 +14,7 @@ from loopwright.loopfile._front import Front, Listing, split
 from loopwright.loopfile._keys import LOOP, loop_of
 from loopwright.loopfile._report import Refused, Report, nearest
 
-__all__ = ["LoopFile", "parse", "read"]
+__all__ = ["LoopFile", "parse", "read", "with_loop"]
 
 _MAX_BYTES = 256 * 1024
 
@@ -78,6 +78,11 @@ def parse(text: str, *, source: str) -> LoopFile:
     report.raise_any()
     assert loop is not None
     return LoopFile(loop, source, text, digest_of(loop))
+
+
+def with_loop(file: LoopFile, loop: Loop) -> LoopFile:
+    """The same file with another loop in its place (what the command line changed), and that loop's digest."""
+    return LoopFile(loop, file.source, file.text, digest_of(loop))
 
 
 def digest_of(loop: Loop) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from loopwright.errors import BlobMissing, RunBusy, StaleWriter
-from loopwright.journal.codec import digest_of, encode
+from loopwright.journal.codec import digest_of, encode, encode_bodies, encode_text
 from loopwright.journal.protocol import Head
 from loopwright.kernel.events import Body, Event
 from loopwright.kernel.values import BlobRef
@@ -61,7 +61,7 @@ class MemoryJournal:
             at = wished_ms if last is None else max(wished_ms, last.at_ms)
             prev = "" if last is None else last.digest
             seq = 1 if last is None else last.seq + 1
-            digest = digest_of(encode(run_id, seq, at, prev, body))
+            digest = digest_of(_canonical(run_id, seq, at, prev, body))
             fresh.append(Event(run_id, seq, at, prev, body, digest))
         stream.extend(fresh)
         return fresh
@@ -71,7 +71,7 @@ class MemoryJournal:
 
     def raw(self, run_id: str) -> Iterator[tuple[int, bytes, str]]:
         for event in self._events.get(run_id, []):
-            yield event.seq, encode(run_id, event.seq, event.at_ms, event.prev, event.body), event.digest
+            yield event.seq, _canonical(run_id, event.seq, event.at_ms, event.prev, event.body), event.digest
 
     def head(self, run_id: str) -> Head | None:
         stream = self._events.get(run_id)
@@ -95,3 +95,7 @@ class MemoryJournal:
 
     def close(self) -> None:
         pass
+
+
+def _canonical(run_id: str, seq: int, at_ms: int, prev: str, body: Body) -> bytes:
+    return encode(encode_text(run_id), seq, at_ms, prev, encode_bodies([body])[0])

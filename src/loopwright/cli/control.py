@@ -1,0 +1,147 @@
+"""The verbs that steer a run from outside: pause, stop, approve, deny, fork, replay."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from loopwright.cli.options import Directory, Json, MaxIterations, MaxUsd, RunName
+
+if TYPE_CHECKING:
+    from loopwright.kernel.events import Body
+
+__all__ = ["register"]
+
+Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason, kept in the journal.")]
+AskName = Annotated[str, typer.Argument(metavar="ID", help="As `loopwright approvals` shows it: RUN:ASK.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.command("pause")(pause)
+    app.command("stop")(stop)
+    app.command("approve")(approve)
+    app.command("deny")(deny)
+    app.command("fork")(fork)
+    app.command("replay")(replay)
+
+
+def pause(run: RunName, why: Why = "paused by a person", directory: Directory = Path(), as_json: Json = False) -> None:
+    """Pause a run: what is in flight is ended and will be done anew; nothing kept is lost."""
+    from loopwright.kernel import events as ev
+
+    _ask_run(run, ev.PauseRequested("person", why), directory, as_json=as_json)
+
+
+def stop(run: RunName, why: Why = "stopped by a person", directory: Directory = Path(), as_json: Json = False) -> None:
+    """End a run for good: what was kept is delivered, the report is written."""
+    from loopwright.kernel import events as ev
+
+    _ask_run(run, ev.StopRequested("person", why), directory, as_json=as_json)
+
+
+def approve(ask: AskName, why: Why = "", directory: Directory = Path(), as_json: Json = False) -> None:
+    """Answer a waiting question with yes."""
+    _answer(ask, "approve", why, directory, as_json=as_json)
+
+
+def deny(ask: AskName, why: Why = "", directory: Directory = Path(), as_json: Json = False) -> None:
+    """Answer a waiting question with no."""
+    _answer(ask, "deny", why, directory, as_json=as_json)
+
+
+def fork(
+    run: RunName,
+    at: Annotated[
+        int, typer.Option("--at", metavar="SEQ", min=1, help="The event to go on from; `loopwright log` numbers them.")
+    ],
+    max_iterations: MaxIterations = None,
+    max_usd: MaxUsd = None,
+    directory: Directory = Path(),
+    as_json: Json = False,
+) -> None:
+    """Continue from any point of a run as a new run; --max-iterations and --max-usd are limits of the whole new run."""
+    import os
+
+    import msgspec
+
+    from loopwright.cli.console import note
+    from loopwright.cli.foreground import drive_to_end
+    from loopwright.cli.run import narrowing
+    from loopwright.engine import runs
+    from loopwright.engine.site import open_site
+
+    site = open_site(directory, os.environ)
+    run_id = runs.resolve(site, run)
+    wished = narrowing(max_iterations, max_usd)
+    budget = None
+    if wished.iterations is not None or wished.usd_micros is not None:
+        present = runs.load(site, run_id).budget
+        budget = msgspec.structs.replace(
+            present,
+            iterations=present.iterations if wished.iterations is None else wished.iterations,
+            usd_micros=present.usd_micros if wished.usd_micros is None else wished.usd_micros,
+        )
+    fork_id = runs.fork(site, run_id, at, budget=budget)
+    if not as_json:
+        note(f"run {fork_id} goes on from event {at} of run {run_id}")
+    drive_to_end(site, fork_id, as_json=as_json)
+
+
+def replay(run: RunName, directory: Directory = Path(), as_json: Json = False) -> None:
+    """Fold the journal again and prove that every decision follows from what was recorded; rebuild the kept commits."""
+    import os
+
+    from loopwright.cli.console import emit, say
+    from loopwright.engine import runs
+    from loopwright.engine.replay import replay_run
+    from loopwright.engine.site import open_site
+
+    site = open_site(directory, os.environ)
+    result = replay_run(site, runs.resolve(site, run))
+    if as_json:
+        emit(result)
+    else:
+        for line in result.lines():
+            say(line)
+    raise typer.Exit(result.exit_code)
+
+
+def _answer(ask: str, answer: Literal["approve", "deny"], why: str, directory: Path, *, as_json: bool) -> None:
+    from loopwright.errors import UsageError
+    from loopwright.kernel import events as ev
+
+    run, separator, ask_id = ask.rpartition(":")
+    if not separator:
+        raise UsageError(f"{ask!r}: expected RUN:ASK as `loopwright approvals` shows it")
+    _ask_run(run, ev.Answered(ask_id, answer, "person", why), directory, as_json=as_json)
+
+
+def _ask_run(run: str, body: "Body", directory: Path, *, as_json: bool) -> None:
+    """Append the request; when nobody drives the run, take it over to carry the request out."""
+    import os
+
+    from loopwright.cli.console import emit, say
+    from loopwright.cli.foreground import drive_to_end
+    from loopwright.engine import runs
+    from loopwright.engine.site import open_site
+    from loopwright.errors import UsageError
+    from loopwright.kernel import events as ev
+
+    site = open_site(directory, os.environ)
+    run_id = runs.resolve(site, run)
+    state = runs.load(site, run_id)
+    if state.finished is not None:
+        raise UsageError(f"run {run_id} is finished already ({state.finished.reason}: {state.finished.summary})")
+    if isinstance(body, ev.Answered) and not any(a.ask_id == body.ask_id for a in state.asks):
+        raise UsageError(f"{run_id}:{body.ask_id}: nothing of that name waits; `loopwright approvals` shows what does")
+    if isinstance(body, ev.PauseRequested) and state.paused is not None:
+        raise UsageError(f"run {run_id} is paused already ({state.paused}); `loopwright resume {run_id}` goes on")
+    runs.request(site, run_id, body)
+    if runs.is_driven(site, run_id):
+        asked = {"pause_requested": "pause", "stop_requested": "stop", "answered": "answer"}[ev.kind_of(body)]
+        if as_json:
+            emit({"run": run_id, "requested": asked, "exit_code": 0, "stop_reason": "requested"})
+        else:
+            say(f"asked run {run_id} to take the {asked}; `loopwright status {run_id}` shows it")
+        return
+    drive_to_end(site, run_id, as_json=as_json)
