@@ -1,5 +1,6 @@
 """Whether a proposal stays within what the loop may write. Nothing is run: the paths of its changes decide."""
 
+import re
 from collections.abc import Sequence
 
 from loopwright.evaluate.protocol import JudgeRequest
@@ -53,7 +54,6 @@ def _named(path: str, write: Sequence[str]) -> bool:
 
 
 def _smallest(path: str) -> str:
-    """A pattern that covers this file and no other."""
-    if any(c in path for c in "*?["):
-        return f"{path.rpartition('/')[0]}/" if "/" in path else path
-    return path if "/" in path else f"./{path}"
+    """A pattern that covers this file. Patterns know no escape, so a `*` in a file's name is written as "one character"."""
+    pattern = re.sub(r"[*?\[]", "?", path)
+    return pattern if "/" in path else f"./{pattern}"

@@ -107,7 +107,11 @@ def _summary(report: SuiteReport) -> str:
         return (
             f"{_count(total, 'test')} pass, but the command exits {report.exit_code}: {last_line(report.output_tail)}"
         )
-    return f"{_count(total, 'test')} pass{'es' if total == 1 else ''}{flaky}"
+    return f"{_passing(total)}{flaky}"
+
+
+def _passing(number: int) -> str:
+    return f"{_count(number, 'test')} pass{'es' if number == 1 else ''}"
 
 
 def _count(number: int, noun: str) -> str:
