@@ -78,7 +78,7 @@ class CountingJournal:
         return self.inner.blobs
 
     def append(
-        self, run_id: str, bodies: Sequence[ev.Body], *, expect_seq: int, at_ms: int | None = None
+        self, run_id: str, bodies: Sequence[ev.Body], *, expect_seq: int, at_ms: int | Sequence[int] | None = None
     ) -> list[ev.Event]:
         events = self.inner.append(run_id, bodies, expect_seq=expect_seq, at_ms=at_ms)
         self.batches.append(len(events))
