@@ -129,7 +129,7 @@ def test_skipping_a_passing_test_breaks_it(broken: tuple[Workshop, str, Observat
         ("import pytest\npytest.exit('fine', returncode=0)\n", "fail"),
     ],
 )
-def test_ending_the_process_is_no_success(broken: tuple[Workshop, str, Observation], cheat: str) -> None:
+def test_ending_the_process_is_no_success(broken: tuple[Workshop, str, Observation], cheat: str, status: str) -> None:
     shop, tree, seen = broken
     verdict = judge(shop, tree, edit(shop, cheat + CODE), observations=(seen,))
     assert verdict.status == status
