@@ -121,7 +121,7 @@ class TestPatch:
                 bench.change("src/bin", bytes(range(256)) * 4, "100755"),
                 bench.change("src/link", b"../tests", "120000"),
                 bench.change("src/new\tname ü.txt", b"From here\n-- \nand on\n"),
-                title="Re: second",
+                title="Re: =?utf-8?q?second=20one?=",
             ),
         )
         (patch,) = hand_over(bench, "patch", steps)
