@@ -152,6 +152,13 @@ def test_what_editors_do_to_a_file_changes_nothing(tmp_path: Path, change: Calla
     assert read(path).loop == parse(GOOD, source="x").loop
 
 
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_lines_are_counted_as_an_editor_counts_them(line_end: str) -> None:
+    assert message_of(with_line(8, "budget: {usd: x}").replace("\n", line_end)).startswith(
+        "loops/fix.md:8: budget.usd: "
+    )
+
+
 def test_a_file_at_the_size_limit_is_read(tmp_path: Path) -> None:
     path = tmp_path / "fix.md"
     path.write_text(GOOD + "x" * (256 * 1024 - len(GOOD)))

@@ -66,8 +66,7 @@ def parse(text: str, *, source: str) -> LoopFile:
     Raises: `LoopFileError`, as `read`.
     """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    lines = text.count("\n") + (not text.endswith("\n"))
-    report = Report(source, max(1, lines))
+    report = Report(source)
     try:
         size = len(text.encode("utf-8"))
     except UnicodeEncodeError as error:

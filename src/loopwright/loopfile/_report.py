@@ -22,15 +22,13 @@ class Problem:
 
 
 class Report:
-    def __init__(self, source: str, last_line: int) -> None:
+    def __init__(self, source: str) -> None:
         self._source = source
-        self._last_line = last_line
         self._problems: list[Problem] = []
 
     def add(self, line: int, at: str, text: str) -> None:
         """`at` is the key path (`act[0].repair`), empty for the file as a whole; `text` is one line."""
-        # YAML's own marks may stand behind the last line; a named line must exist.
-        self._problems.append(Problem(min(max(line, 1), self._last_line), f"{at}: {text}" if at else text))
+        self._problems.append(Problem(line, f"{at}: {text}" if at else text))
 
     def refused(self, line: int, at: str, text: str) -> Refused:
         """Adds the problem and returns what to raise."""
