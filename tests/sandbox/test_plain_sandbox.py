@@ -122,6 +122,21 @@ def test_home_and_tmp_are_private_writable_and_gone_afterwards(sandbox: PlainSan
     assert list((tmp_path / "homes").iterdir()) == []
 
 
+def test_a_home_that_was_changed_is_never_given_to_another_call(sandbox: PlainSandbox, tmp_path: Path) -> None:
+    for plant in (
+        'touch "$HOME/.x"',
+        'chmod 777 "$HOME"',
+        'rmdir "$TMPDIR" && ln -s / "$TMPDIR"',
+        'touch "$HOME/../x"',
+    ):
+        run(sandbox, spec_of(tmp_path, "sh", "-c", plant))
+        seen = run(
+            sandbox,
+            spec_of(tmp_path, "sh", "-c", 'stat -c "%F %a" "$HOME" "$TMPDIR"; ls -A "$HOME" "$TMPDIR" | grep -v :'),
+        )
+        assert seen.stdout.split() == b"directory 700 directory 700".split(), plant
+
+
 def test_git_in_a_candidate_does_not_find_the_repository_around_it(sandbox: PlainSandbox, tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     tree = tmp_path / ".loopwright" / "work" / "x" / "tree"
@@ -193,6 +208,7 @@ def test_a_cancelled_task_leaves_no_process_of_its_tree(sandbox: PlainSandbox, t
 
     _started(tmp_path, sandbox, cancel)
     assert of_test(tmp_path) == []
+    sandbox.close()
     assert list((tmp_path / "homes").iterdir()) == []
 
 
@@ -217,7 +233,8 @@ def test_a_timeout_ends_the_whole_tree_sessions_of_its_own_included(sandbox: Pla
 
 def test_what_stays_in_the_background_is_ended_and_holds_nobody(sandbox: PlainSandbox, tmp_path: Path) -> None:
     """The sleepers inherit the pipes: reading to their end would take a thousand seconds."""
-    command = "sleep 1000 & setsid sleep 1000 & env -i sleep 1000 & echo done"
+    bare = "env -i sleep 1000 & until [ $(cat /proc/$!/comm) = sleep ]; do :; done"
+    command = f"sleep 1000 & setsid sleep 1000 & {bare}; echo done"
     done = run(sandbox, spec_of(tmp_path, "sh", "-c", command))
     assert (done.status, done.returncode, done.stdout) == ("exited", 0, b"done\n")
     assert of_test(tmp_path) == []

@@ -169,6 +169,8 @@ def test_a_run_is_rebuilt_with_the_same_ids_in_a_clone_with_other_settings(
     second = Place(tmp_path / "second")
     rebuilt = second.workspace.rebuild(place.head, steps, blobs)
     assert rebuilt.commit == head
+    with second.workspace.checkout(rebuilt.tree, "x") as candidate:
+        assert (candidate.path / "ü \n.txt").read_bytes() == b"u\n"
     assert second.workspace.rebuild(place.head, (), blobs).commit == place.head
     with pytest.raises(WorkspaceError, match="is not in this clone"):
         second.workspace.rebuild("1" * 40, steps, blobs)
@@ -235,6 +237,26 @@ def test_garbage_is_what_no_active_run_uses(place: Place, blobs: MemoryBlobs) ->
     assert not (runtime / "cache/trees" / place.tree).exists()
     assert active.harvest(blobs) == ()
     assert place.workspace.checkout(place.tree, "run-3").harvest(blobs) == ()
+
+
+def test_the_users_own_hooks_do_not_run_on_our_commits(place: Place, blobs: MemoryBlobs, tmp_path: Path) -> None:
+    """They are written for his commits: one that formats, pushes or asks would change the run or stop it."""
+    fired = tmp_path / "fired"
+    for name in ("reference-transaction", "post-index-change", "post-checkout"):
+        hook = place.root / ".git" / "hooks" / name
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text(f"#!/bin/sh\necho {name} >>'{fired}'\n")
+        hook.chmod(0o755)
+    git(place.root, "branch", "probe")
+    assert "reference-transaction" in fired.read_text(), "the hook must work, else this test shows nothing"
+    fired.unlink()
+    changes = [added(blobs, "a.py", "a = 2\n")]
+    commit = place.workspace.commit(place.head, changes, blobs, message="m", at_ms=0).commit
+    place.workspace.move_branch(BRANCH, commit, expected=None)
+    place.workspace.checkout(place.tree, "x").discard()
+    (place.root / "a.py").write_text("a = 3\n")
+    place.repository.snapshot_commit("m", 0)
+    assert not fired.exists()
 
 
 def test_an_object_id_is_never_taken_for_an_option(place: Place, blobs: MemoryBlobs) -> None:

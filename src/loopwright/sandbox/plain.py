@@ -8,6 +8,7 @@ import asyncio
 import os
 import secrets
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Mapping
@@ -25,10 +26,11 @@ __all__ = ["PlainSandbox"]
 _ACTION = "LOOPWRIGHT_ACTION"
 _CALL = "LOOPWRIGHT_CALL"
 _DRAIN_S = 1.0
+_HOME_FOLDERS = ("home", "tmp")
 
 
 class PlainSandbox:
-    """Runs commands as this user. `runtime_home` holds a private HOME and TMPDIR for each call, removed afterwards; `path` is PATH.
+    """Runs commands as this user. `runtime_home` holds a private HOME and TMPDIR for each call; `path` is PATH.
 
     `Limits.processes` is not enforced: the kernel counts it over everything that this user runs, so it would stop innocent programs.
     """
@@ -36,6 +38,7 @@ class PlainSandbox:
     def __init__(self, runtime_home: Path, path: str) -> None:
         self._runtime_home = runtime_home
         self._path = path
+        self._clean_homes: list[Path] = []
 
     @property
     def description(self) -> str:
@@ -61,7 +64,16 @@ class PlainSandbox:
         try:
             return await self._run_in(spec, home, started_s)
         finally:
-            remove_tree(home)
+            # Most commands leave both empty; making them anew costs milliseconds on a busy disk.
+            if _is_as_made(home):
+                self._clean_homes.append(home)
+            else:
+                remove_tree(home)
+
+    def close(self) -> None:
+        """Remove the empty homes that are kept for the next call; the sandbox can be used again."""
+        while self._clean_homes:
+            remove_tree(self._clean_homes.pop())
 
     def kill_orphans(self, run_id: str) -> int:
         """End what a dead driver of this run left running; the number of processes ended. Finds nothing outside Linux."""
@@ -140,16 +152,32 @@ class PlainSandbox:
 
     def _private_home(self) -> Path:
         """Of this call alone: a home that lives on would carry what one candidate planted (a `usercustomize.py`) to the next."""
+        while self._clean_homes:
+            home = self._clean_homes.pop()
+            if _is_as_made(home):
+                return home
         try:
             self._runtime_home.mkdir(parents=True, exist_ok=True)
             home = Path(tempfile.mkdtemp(prefix="h", dir=self._runtime_home))
-            (home / "home").mkdir()
-            (home / "tmp").mkdir()
+            for name in _HOME_FOLDERS:
+                (home / name).mkdir(mode=0o700)
         except OSError as error:
             raise SandboxError(
                 f"no private home can be made in {str(self._runtime_home)!r}: {error}; make it writable"
             ) from error
         return home
+
+
+def _is_as_made(home: Path) -> bool:
+    """Whether a home holds its two empty folders, with the modes they were made with, and nothing else."""
+    try:
+        if sorted(os.listdir(home)) != sorted(_HOME_FOLDERS):
+            return False
+        made = stat.S_IFDIR | 0o700
+        folders = (home, *(home / name for name in _HOME_FOLDERS))
+        return all(os.lstat(folder).st_mode == made for folder in folders) and not any(map(os.listdir, folders[1:]))
+    except OSError:
+        return False
 
 
 async def _first_of(
