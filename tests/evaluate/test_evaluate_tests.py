@@ -122,17 +122,13 @@ def test_skipping_a_passing_test_breaks_it(broken: tuple[Workshop, str, Observat
 
 
 @pytest.mark.parametrize(
-    ("cheat", "status"),
-    [
-        ("import os\nos._exit(0)\n", "crash"),
-        ("import sys\nsys.exit(0)\n", "crash"),
-        ("import pytest\npytest.exit('fine', returncode=0)\n", "fail"),
-    ],
+    "cheat",
+    ["import os\nos._exit(0)\n", "import sys\nsys.exit(0)\n", "import pytest\npytest.exit('fine', returncode=0)\n"],
 )
-def test_ending_the_process_is_no_success(broken: tuple[Workshop, str, Observation], cheat: str, status: str) -> None:
+def test_ending_the_process_is_no_success(broken: tuple[Workshop, str, Observation], cheat: str) -> None:
     shop, tree, seen = broken
     verdict = judge(shop, tree, edit(shop, cheat + CODE), observations=(seen,))
-    assert verdict.status == status
+    assert verdict.status == "crash"
 
 
 def test_leaving_in_the_middle_with_success_is_seen_by_the_tests_that_are_missing(tmp_path: Path) -> None:
