@@ -5,9 +5,11 @@ environment, leaves the session and outlives his parent is not found again.
 """
 
 import asyncio
+import contextlib
 import os
 import secrets
 import shutil
+import signal
 import stat
 import tempfile
 import time
@@ -93,7 +95,9 @@ class PlainSandbox:
         finally:
             # Also on cancellation, and while the process is being made: then only the mark leads to it.
             if process is not None and process.returncode is None:
-                process.kill()
+                # Not reaped yet, so the number is still its own: also the group's, for where there is no /proc to look in.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
             session = process.pid if process is not None else -1
             _, left = end_all(with_mark(f"{_CALL}={call}", besides=before, session=session))
             try:
