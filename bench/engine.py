@@ -5,12 +5,14 @@
 - *peers*: LangGraph with its SQLite checkpointer and DBOS on SQLite, one step an iteration; see `bench/peers`, run by the
   interpreter of `.bench/venv` (`scripts/setup.sh bench`).
 
-All of them run in turn, round after round, on the same file system; ratios are taken within a round, and their median counts.
+All of them run in turn, round after round, on the same file system, ours and raw several times a round and each first in its
+turn: how long a commit takes is the disk's mood of the moment. Ratios are taken between neighbours, and their median counts.
 Then: how long a long run takes to be read and folded, and what runs cost that wait for a person. Exit 1 when a bar is missed.
 """
 
 import argparse
 import asyncio
+import itertools
 import json
 import sqlite3
 import statistics
@@ -19,7 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,11 +40,16 @@ ROOT = Path(__file__).resolve().parent.parent
 PEER_PYTHON = ROOT / ".bench" / "venv" / "bin" / "python"
 PEERS = ("langgraph_sqlite", "dbos_sqlite")
 
+PAIRS = 4
 WALL_BAR = 1.5
 RESUME_BAR_S = 2.0
 RESUME_EVENTS = 100_000
 PAUSED_RUNS = 1_000
 WATCHED_S = 1.0
+
+
+Batches = Sequence[Sequence[tuple[int, bytes, str]]]
+"""What was written, commit by commit, as `Journal.raw` gives it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +110,16 @@ class CountingJournal:
         self.inner.close()
 
 
+def median(values: Iterable[float]) -> float:
+    return statistics.median(values)
+
+
+def new_folder(parent: Path, number: int) -> Path:
+    folder = parent / str(number)
+    folder.mkdir()
+    return folder
+
+
 def measured(work: Callable[[], object]) -> tuple[float, float]:
     """Wall and CPU seconds."""
     wall, cpu = time.perf_counter(), time.process_time()
@@ -110,7 +127,7 @@ def measured(work: Callable[[], object]) -> tuple[float, float]:
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
-def ours(folder: Path, iterations: int) -> tuple[Sample, list[list[tuple[int, bytes, str]]]]:
+def ours(folder: Path, iterations: int) -> tuple[Sample, Batches]:
     """The sample, and what was written, commit by commit."""
     journal = CountingJournal(open_journal(folder))
     try:
@@ -125,7 +142,7 @@ def ours(folder: Path, iterations: int) -> tuple[Sample, list[list[tuple[int, by
     return Sample("loopwright", events, len(written), wall_s, cpu_s), written
 
 
-def raw(folder: Path, batches: Sequence[Sequence[tuple[int, bytes, str]]]) -> Sample:
+def raw(folder: Path, batches: Batches) -> Sample:
     """The floor: nothing is encoded, decided or checked, the bytes are just made durable."""
     connection = sqlite3.connect(folder / "raw.db", isolation_level=None)
     connection.execute("PRAGMA journal_mode=WAL")
@@ -209,15 +226,23 @@ class Bars:
         self.failed |= not held
 
 
-def table(rounds: Sequence[Sequence[Sample]]) -> None:
+def pair(folder: Path, iterations: int, ours_first: bool, batches: Batches) -> tuple[Sample, Sample]:
+    """Ours and raw, one straight after the other."""
+    if ours_first:
+        mine, _ = ours(folder, iterations)
+        return mine, raw(folder, batches)
+    floor = raw(folder, batches)
+    return ours(folder, iterations)[0], floor
+
+
+def table(groups: Sequence[Sequence[Sample]]) -> None:
+    """A line for each group of samples of the same thing, medians."""
     print(
         f"{'':<36}{'events':>8}{'commits':>9}{'events/s':>10}{'wall ms/event':>15}{'CPU ms/event':>14}{'CPU ms/commit':>15}"
     )
-    for samples in zip(*rounds, strict=True):
+    for samples in groups:
         first = samples[0]
-        wall, cpu = (
-            statistics.median(values) for values in ([s.wall_ms for s in samples], [s.cpu_ms for s in samples])
-        )
+        wall, cpu = median(s.wall_ms for s in samples), median(s.cpu_ms for s in samples)
         commits = "" if first.commits is None else str(first.commits)
         per_commit = "" if first.commits is None else f"{cpu * first.events / first.commits:.3f}"
         print(
@@ -233,35 +258,36 @@ def main() -> int:
     if not PEER_PYTHON.exists():
         sys.exit("bench/engine.py: expected the peers in .bench/venv, found none: run scripts/setup.sh bench first")
     bars = Bars()
-    rounds: list[list[Sample]] = []
+    pairs: list[tuple[Sample, Sample]] = []
+    peers: list[list[Sample]] = [[] for _ in PEERS]
     # Not under /tmp, which is memory on many machines: what is measured is how long a commit takes to reach the disk.
     with tempfile.TemporaryDirectory(dir=ROOT / ".bench") as scratch:
-        for number in range(arguments.rounds):
-            folder = Path(scratch) / str(number)
-            folder.mkdir()
-            mine, batches = ours(folder, arguments.iterations)
-            floor = raw(folder, batches)
-            rounds.append([mine, floor, *(peer(script, folder, arguments.iterations) for script in PEERS)])
-        table(rounds)
+        folders = (new_folder(Path(scratch), number) for number in itertools.count())
+        _, batches = ours(next(folders), arguments.iterations)
+        for _ in range(arguments.rounds):
+            for number in range(PAIRS):
+                pairs.append(pair(next(folders), arguments.iterations, number % 2 == 0, batches))
+            for samples, script in zip(peers, PEERS, strict=True):
+                samples.append(peer(script, next(folders), arguments.iterations))
+        mine = [sample for sample, _ in pairs]
+        table([mine, [floor for _, floor in pairs], *peers])
         print()
 
-        wall_ratio = statistics.median(samples[0].wall_ms / samples[1].wall_ms for samples in rounds)
-        bars.hold(
-            "wall time of an event over the raw append", f"{wall_ratio:.2f}x", f"≤ {WALL_BAR}x", wall_ratio <= WALL_BAR
-        )
-        for place, name in enumerate((sample.name for sample in rounds[0][2:]), start=2):
-            ratio = statistics.median(samples[0].cpu_ms / samples[place].cpu_ms for samples in rounds)
-            bars.hold(f"CPU of an event over a step of {name}", f"{ratio:.2f}x", "< 1x", ratio < 1)
-            step = statistics.median(
-                samples[0].cpu_s / (samples[0].commits or 1) / (samples[place].cpu_s / samples[place].events)
-                for samples in rounds
+        ratio = median(own.wall_ms / floor.wall_ms for own, floor in pairs)
+        bars.hold("wall time of an event over the raw append", f"{ratio:.2f}x", f"≤ {WALL_BAR}x", ratio <= WALL_BAR)
+        event_cpu = median(sample.cpu_ms for sample in mine)
+        commit_cpu = median(sample.cpu_s * 1000 / (sample.commits or 1) for sample in mine)
+        for samples in peers:
+            peer_cpu = median(sample.cpu_ms for sample in samples)
+            what = f"CPU of an event over a step of {samples[0].name}"
+            bars.hold(what, f"{event_cpu / peer_cpu:.2f}x", "< 1x", event_cpu < peer_cpu)
+            print(
+                f"      (a whole durable step of ours, outcome, decision and next intent: {commit_cpu / peer_cpu:.2f}x)"
             )
-            print(f"      (CPU of a whole durable step of ours, outcome, decision and next intent: {step:.2f}x)")
 
-        long_run = Path(scratch) / "long"
-        long_run.mkdir()
+        long_run = next(folders)
         journal = open_journal(long_run)
-        drive_noop(journal, "long", RESUME_EVENTS // (rounds[0][0].events // arguments.iterations) + 1)
+        drive_noop(journal, "long", RESUME_EVENTS // (mine[0].events // arguments.iterations) + 1)
         journal.close()
         journal = open_journal(long_run)
         events, resume_s = measure_resume(journal, "long")
