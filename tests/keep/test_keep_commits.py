@@ -88,6 +88,10 @@ def test_after_a_crash_the_branch_says_whether_it_happened(bench: Bench) -> None
     assert already(bench, other) is None
 
 
+def test_after_a_crash_a_keep_that_would_be_refused_has_not_happened(bench: Bench) -> None:
+    assert already(bench, bench.proposal(bench.change("setup.py", b"x = 1\n"))) is None
+
+
 def test_the_next_keep_builds_upon_the_last(bench: Bench) -> None:
     first = keep(bench, bench.proposal(bench.change("src/add.py", GOOD)))
     second = bench.proposal(bench.change("src/add.py", None), bench.change("src/sum.py", GOOD, "100755"))

@@ -150,7 +150,7 @@ class TestMarkdown:
         text = render_markdown(facts_of(stream.events))
         assert "- Forked from run `run-0` at event" in text
         assert (
-            "$0.01, 3,210 tokens and 1 iterations were spent by the run it was forked from, $0.00 and 0 tokens" in text
+            "$0.01, 3,210 tokens and 1 iteration were spent by the run it was forked from, $0.00 and 0 tokens" in text
         )
 
     @given(prefixes())
@@ -340,3 +340,17 @@ def test_the_three_files_are_written_and_written_again(tmp_path: Path) -> None:
         assert [p.name for p in paths] == ["report.md", "report.html", "results.tsv"]
         assert sorted(p.name for p in paths[0].parent.iterdir()) == ["report.html", "report.md", "results.tsv"]
     assert paths[2].read_text().startswith("commit\tmetric\tstatus\tdescription\n")
+
+
+def test_of_very_many_proposals_that_passed_a_few_are_shown() -> None:
+    stream = Stream()
+    stream.start()
+    stream.plan(1)
+    offered = [stream.proposal(f"edit {n}", content=str(n)) for n in range(9)]
+    stream.propose(*offered)
+    for proposal in offered:
+        stream.judge(proposal, "pass")
+    stream.keep(offered[0], 1)
+    text = render_markdown(facts_of(stream.events))
+    assert text.count("#### edit ") == 5
+    assert text.count(", discard: edit ") == 8

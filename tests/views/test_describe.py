@@ -87,7 +87,9 @@ class TestText:
         (12_340, "12.3 s"),
         (245_000, "4 min 05 s"),
         (7_380_000, "2 h 03 min"),
-        (3_599_999, "1 h 00 min"),
+        (59_990, "1 min"),
+        (1_800_000, "30 min"),
+        (3_599_999, "1 h"),
     ],
 )
 def test_durations_are_said_as_people_say_them(ms: int, words: str) -> None:

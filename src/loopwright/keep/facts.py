@@ -22,6 +22,7 @@ from loopwright.views.trajectory import TrajectoryView, trajectory_view
 __all__ = ["REASONS", "Attempt", "Facts", "TestChange", "gather", "headline"]
 
 DIFF_LINES: Final = 400
+PLAUSIBLE: Final = 5
 EVIDENCE_BYTES: Final = 32 << 20
 
 REASONS: Final[dict[StopReason, str]] = {
@@ -96,8 +97,8 @@ class Facts:
 
     @property
     def plausible(self) -> tuple[Attempt, ...]:
-        """Proposals that every verifier passed and that were not kept."""
-        return tuple(a for a in self.not_kept if a.proposal.passed)
+        """Proposals that every verifier passed and that were not kept: at most 5, a search can find very many."""
+        return tuple(a for a in self.not_kept if a.proposal.passed)[:PLAUSIBLE]
 
 
 def gather(view: RunView, events: Iterable[Event], blobs: BlobStore) -> Facts:

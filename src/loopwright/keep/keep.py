@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from loopwright.errors import ActionError
 from loopwright.keep.message import commit_message
 from loopwright.keep.scope import kept_changes
 from loopwright.kernel.loop import Loop
@@ -47,9 +48,12 @@ class KeepBeat:
     ) -> Commit | None:
         """Asked after a crash: the commit when the branch points at it, `None` when this keep has not happened. Moves nothing.
 
-        Raises: as `keep`.
+        Raises: `WorkspaceError` when git says no.
         """
-        commit = self._commit(work, proposal, verdicts, loop, shop)
+        try:
+            commit = self._commit(work, proposal, verdicts, loop, shop)
+        except ActionError:
+            return None  # refused before it could have any effect
         return commit if shop.workspace.branch_head(branch) == commit.commit else None
 
     def _commit(

@@ -155,9 +155,10 @@ def _cost(facts: Facts) -> Iterator[str]:
     yield ""
     own, inherited = facts.cost.own, facts.cost.inherited
     if facts.view.forked_from:
+        iterations = f"{inherited.iterations} iteration{'s' if inherited.iterations != 1 else ''}"
         yield (
-            f"Of that, {usd(inherited.usd_micros)}, {inherited.tokens:,} tokens and {inherited.iterations} iterations were "
-            f"spent by the run it was forked from, {usd(own.usd_micros)} and {own.tokens:,} tokens by this one.\n"
+            f"Of that, {usd(inherited.usd_micros)}, {inherited.tokens:,} tokens and {iterations} were spent by the run it was "
+            f"forked from, {usd(own.usd_micros)} and {own.tokens:,} tokens by this one.\n"
         )
     for line in facts.cost.by_beat:
         extra = f", {usd(line.usd_micros)}, {line.tokens:,} tokens" if line.usd_micros or line.tokens else ""

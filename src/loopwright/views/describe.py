@@ -16,15 +16,15 @@ def describe(event: ev.Event) -> str:
 
 
 def duration(ms: int) -> str:
-    """`850 ms`, `12.3 s`, `4 min 05 s`, `2 h 03 min`."""
+    """`850 ms`, `12.3 s`, `4 min 05 s`, `30 min`, `2 h 03 min`."""
     if ms < 1_000:
         return f"{ms} ms"
-    if ms < 60_000:
+    if ms < 59_950:  # what would not be rounded up to a minute
         return f"{ms / 1000:.1f} s"
     minutes, seconds = divmod(round(ms / 1000), 60)
     if minutes < 60:
-        return f"{minutes} min {seconds:02} s"
-    return f"{minutes // 60} h {minutes % 60:02} min"
+        return f"{minutes} min {seconds:02} s" if seconds else f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60:02} min" if minutes % 60 else f"{minutes // 60} h"
 
 
 def _words(body: ev.Body) -> str:
