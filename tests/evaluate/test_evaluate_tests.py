@@ -169,6 +169,24 @@ def test_a_change_that_cannot_be_applied_fails(broken: tuple[Workshop, str, Obse
     assert verdict.summary.startswith("the proposal cannot be applied: ")
 
 
+def test_a_new_test_that_fails_is_named_where_all_was_green(tmp_path: Path) -> None:
+    shop, tree = make_shop(tmp_path, {**FILES, "src/calc.py": ALL_FIXED})
+    verdict = judge(
+        shop, tree, edit(shop, "def test_n(): assert 0\n", "test_n.py"), observations=(observed(shop, tree),)
+    )
+    assert (verdict.status, verdict.summary) == ("fail", "test_n.py::test_n fails (a new test: assert 0)")
+
+
+def test_a_guard_asks_for_no_progress_but_for_no_loss(tmp_path: Path) -> None:
+    shop, tree = make_shop(tmp_path, FILES)
+    seen = (observed(shop, tree),)
+    guard = TestsVerifier(pytest_source(), "guard")
+    verdict = judge(shop, tree, edit(shop, f"# x\n{CODE}"), observations=seen, verifier=guard)
+    assert (verdict.status, verdict.summary) == ("pass", "breaks none (1 pass)")
+    worse = edit(shop, CODE.replace("def sub(a, b):\n    return a - b", "def sub(a, b):\n    return 0"))
+    assert judge(shop, tree, worse, observations=seen, verifier=guard).status == "fail"
+
+
 # --- flakes -----------------------------------------------------------------------------------------------------------
 def stumbling(tmp_path: Path, name: str, passes: str) -> str:
     """A test that counts its runs in a file and passes where `passes` says so of the number `n`."""

@@ -172,6 +172,14 @@ def test_options_that_stop_early_or_need_the_cache_do_not_stand_in_the_way(tmp_p
     assert [c.status for c in report.cases] == ["failed", "failed", "passed"]
 
 
+def test_a_configuration_in_a_folder_does_not_make_ids_relative_to_it(tmp_path: Path, shop: Workshop) -> None:
+    files = {"backend/pytest.ini": "[pytest]\n", "backend/tests/test_a.py": "def test_x(): pass\n"}
+    directory = write_files(tmp_path / "suite", files)
+    (case,) = run(shop, directory, pytest_source("backend")).cases
+    assert case.id == "backend/tests/test_a.py::test_x"
+    assert run(shop, directory, pytest_source("backend"), case.id).ids("passed") == {case.id}
+
+
 def test_two_checkouts_of_the_same_files_say_the_same(tmp_path: Path, shop: Workshop) -> None:
     files = {"test_a.py": "def test_x(): raise ValueError(__file__)\n"}
     said = [run(shop, write_files(tmp_path / name, files), pytest_source()).cases[0] for name in ("one", "another")]

@@ -3,10 +3,10 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from loopwright.suite.outcome import describe, failing
+from loopwright.suite.outcome import describe, failing, last_line
 from loopwright.suite.report import SuiteReport
 
-__all__ = ["Comparison", "compare", "summarise"]
+__all__ = ["Comparison", "compare", "passes", "summarise"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,21 @@ def compare(before: SuiteReport, after: SuiteReport) -> Comparison:
     )
 
 
-def summarise(change: Comparison, after: SuiteReport) -> str:
+def passes(change: Comparison, before: SuiteReport, after: SuiteReport, *, progress: bool) -> bool:
+    """Nothing is lost, and something is won or all is green. Without `progress` (a guard) it is enough that nothing fails that did
+    not fail before. What failed and is in `after.flaky` counts as passed."""
+    if change.broken or change.missing:
+        return False
+    fails = frozenset(c.id for c in failing(after))
+    green = after.status == "green" or (before.status == "green" and bool(after.flaky) and not fails)
+    if green or change.fixed:
+        return True
+    return (
+        not progress and bool(before.cases) and bool(after.cases) and bool(fails) and fails <= frozenset(change.wanted)
+    )
+
+
+def summarise(change: Comparison, after: SuiteReport, *, passed: bool) -> str:
     """One line with the numbers."""
     if change.broken or change.missing:
         parts = []
@@ -50,11 +64,15 @@ def summarise(change: Comparison, after: SuiteReport) -> str:
     passing = len(after.ids("passed"))
     if not after.cases:
         return "the test command passes" if after.status == "green" else f"the test command exits {after.exit_code}"
-    if not change.wanted:
-        return f"breaks none ({passing} pass)"
     if change.fixed:
         return f"fixes {len(change.fixed)} of {_tests(len(change.wanted))}, breaks none ({passing} pass)"
-    return f"fixes none of {_tests(len(change.wanted))}: {change.wanted[0]}{_reason(change.wanted[0], after)}"
+    if passed:
+        return f"breaks none ({passing} pass)"
+    if change.wanted:
+        return f"fixes none of {_tests(len(change.wanted))}: {change.wanted[0]}{_reason(change.wanted[0], after)}"
+    if new := failing(after):
+        return f"{describe([c.id for c in new])} fails (a new test{_reason(new[0].id, after)})"
+    return f"{passing} pass, but the command exits {after.exit_code}: {last_line(after.output_tail)}"
 
 
 def _renamed(missing: frozenset[str], passed: frozenset[str], passes: frozenset[str]) -> frozenset[str]:

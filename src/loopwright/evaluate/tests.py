@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from loopwright.errors import WorkspaceError
-from loopwright.evaluate.compare import Comparison, compare, summarise
+from loopwright.evaluate.compare import Comparison, compare, passes, summarise
 from loopwright.evaluate.footprint import changed_paths
 from loopwright.evaluate.protocol import JudgeRequest
 from loopwright.kernel.loop import TestsSource
@@ -56,7 +56,7 @@ class TestsVerifier:
             return Verdict(self._name, "fail", f"the proposal only edits protected files: {describe(undone)}")
         before = await self._before(request, shop)
         source = _limited(self._source, before, shop)
-        trial = _Trial(request, shop)
+        trial = _Trial(request, source, shop)
         try:
             with trial.copy() as candidate:
                 clean = changed_paths(candidate)
@@ -65,7 +65,7 @@ class TestsVerifier:
                 littered = sorted({path for path, _ in changed_paths(candidate) - clean})
         except WorkspaceError as error:
             return Verdict(self._name, "fail", f"the proposal cannot be applied: {error}")
-        verdict = _unusable(self._name, after, source) or await self._weigh(before, after, source, trial, shop)
+        verdict = _unusable(self._name, after, source) or await self._weigh(before, after, trial)
         notes = []
         if undone:
             notes.append(f"edits of protected files undone: {describe(undone)}")
@@ -88,19 +88,18 @@ class TestsVerifier:
                     self._measured = {request.tree: await run_suite(self._source, candidate.path, shop)}
             return self._measured[request.tree]
 
-    async def _weigh(
-        self, before: SuiteReport, after: SuiteReport, source: TestsSource, trial: "_Trial", shop: Workshop
-    ) -> Verdict:
+    async def _weigh(self, before: SuiteReport, after: SuiteReport, trial: "_Trial") -> Verdict:
         change = compare(before, after)
         flaky: frozenset[str] = frozenset()
         if change.broken:
-            flaky = await flaky_of(change.broken, source, trial.copy, shop, reruns=RERUNS)
+            flaky = await flaky_of(change.broken, trial.source, trial.copy, trial.shop, reruns=RERUNS)
             broken = tuple(i for i in change.broken if i not in flaky)
             change = Comparison(broken, change.missing, change.fixed, change.wanted)
             after = msgspec.structs.replace(after, flaky=tuple(sorted(flaky)))
-        status: Literal["pass", "fail", "inconclusive"] = _status(change, before, after)
-        summary = summarise(change, after)
-        if status == "pass" and (doubt := await self._doubt(change, before, source, trial, shop)):
+        passed = passes(change, before, after, progress=self._name == "tests")
+        status: Literal["pass", "fail", "inconclusive"] = "pass" if passed else "fail"
+        summary = summarise(change, after, passed=passed)
+        if passed and (doubt := await self._doubt(change, before, after, trial)):
             status, summary = "inconclusive", doubt
         if flaky:
             summary += f"; flaky: {describe(sorted(flaky))}"
@@ -109,44 +108,37 @@ class TestsVerifier:
             status=status,
             summary=summary,
             score=float(len(after.ids("passed") | flaky)) if after.cases and self._name == "tests" else None,
-            evidence=shop.blobs.put(msgspec.json.encode(after), "application/json"),
+            evidence=trial.shop.blobs.put(msgspec.json.encode(after), "application/json"),
         )
 
-    async def _doubt(
-        self, change: Comparison, before: SuiteReport, source: TestsSource, trial: "_Trial", shop: Workshop
-    ) -> str | None:
+    async def _doubt(self, change: Comparison, before: SuiteReport, after: SuiteReport, trial: "_Trial") -> str | None:
         """What of the success does not repeat."""
         if change.fixed:
-            again = await passing_again(change.fixed, source, trial.copy, shop)
-            unsure = [i for i in change.fixed if i not in again]
+            repeated = await passing_again(change.fixed, trial.source, trial.copy, trial.shop)
+            unsure = [i for i in change.fixed if i not in repeated]
             return f"{describe(unsure)} passed once and failed when it was repeated" if unsure else None
-        if before.status != "green" and (await run_once(source, trial.copy, shop)).status != "green":
-            return "the test command passed once and failed when it was repeated"
+        if after.status == "green" != before.status:
+            again = await run_once(trial.source, trial.copy, trial.shop)
+            if again.status != "green":
+                return "the test command passed once and failed when it was repeated"
         return None
 
 
 class _Trial:
     """Fresh copies of the head with the proposal applied and the protected files put back."""
 
-    def __init__(self, request: JudgeRequest, shop: Workshop) -> None:
+    def __init__(self, request: JudgeRequest, source: TestsSource, shop: Workshop) -> None:
         self._request = request
-        self._shop = shop
+        self.source = source
+        self.shop = shop
 
     @contextmanager
     def copy(self) -> Iterator[Candidate]:
-        request, shop = self._request, self._shop
+        request, shop = self._request, self.shop
         with shop.workspace.checkout(request.tree, "evaluate") as candidate:
             candidate.apply(request.proposal.changes, shop.blobs)
             candidate.restore(request.loop.evaluate.protect)
             yield candidate
-
-
-def _status(change: Comparison, before: SuiteReport, after: SuiteReport) -> Literal["pass", "fail"]:
-    if change.broken or change.missing:
-        return "fail"
-    only_flaky = after.status == "red" and after.ids("failed", "error") <= frozenset(after.flaky)
-    green = after.status == "green" or (only_flaky and before.status == "green" and bool(after.cases))
-    return "pass" if green or change.fixed else "fail"
 
 
 def _unusable(name: str, after: SuiteReport, source: TestsSource) -> Verdict | None:
