@@ -23,7 +23,7 @@ from loopwright.kernel import values as val
 from loopwright.suite.report import SuiteReport, TestCase
 from loopwright.testing.memory import MemoryBlobs
 from loopwright.views.run import run_view
-from support.streams import BASE_TREE, Stream, hostile_text, oid, prefixes
+from support.streams import BASE_TREE, Stream, hostile_text, oid, prefixes, sample_loop
 
 HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 OURS = {"heading_open", "paragraph_open", "bullet_list_open", "list_item_open", "fence", "table_open"}
@@ -354,3 +354,17 @@ def test_of_very_many_proposals_that_passed_a_few_are_shown() -> None:
     text = render_markdown(facts_of(stream.events))
     assert text.count("#### edit ") == 5
     assert text.count(", discard: edit ") == 8
+
+
+def test_a_delivered_patch_is_named_with_the_command_that_applies_it() -> None:
+    stream = Stream()
+    stream.start(sample_loop(deliver="patch"))
+    stream.plan(1)
+    proposal = stream.proposal()
+    stream.propose(proposal)
+    commit = stream.keep(proposal, 1)
+    stream.deliver(commit, ("runs/a b/fix.patch",))
+    text = render_markdown(facts_of(stream.events))
+    assert "- Delivered: `runs/a b/fix.patch`" in text
+    assert "- Apply the patch elsewhere: `git am 'runs/a b/fix.patch'`" in text
+    assert "Delivered" not in render_markdown(facts_of(fixed_run().events))

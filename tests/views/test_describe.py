@@ -45,6 +45,12 @@ def test_what_triggers_did_has_words_too() -> None:
     ]
 
 
+def test_a_plan_that_names_its_iteration_does_not_say_it_twice() -> None:
+    stream = Stream()
+    stream.plan(2, rationale="iteration 2: 1 of 3 tests fail")
+    assert describe(stream.events[-1]) == "iteration 2, rung 1: 1 of 3 tests fail [1 ms]"
+
+
 def test_limits_that_are_off_are_not_listed() -> None:
     stream = Stream()
     stream.add(ev.LimitsChanged("ann", val.Budget(usd_micros=0, iterations=3)))

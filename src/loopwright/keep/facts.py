@@ -92,6 +92,11 @@ class Facts:
         return tuple(a for a in self.attempts if a.proposal.state == "kept")
 
     @property
+    def places(self) -> tuple[str, ...]:
+        """Where the result was delivered to, beside the branch."""
+        return tuple(p for p in self.view.places if p != f"branch {self.view.branch}")
+
+    @property
     def not_kept(self) -> tuple[Attempt, ...]:
         return tuple(a for a in self.attempts if a.proposal.state != "kept")
 
@@ -228,6 +233,11 @@ def _commands(view: RunView) -> tuple[tuple[str, str], ...]:
         commands += [
             ("Look at it", f"git log --stat -p {base}..{branch}"),
             ("Merge it", f"git merge --no-ff {branch}"),
+            *(
+                ("Apply the patch elsewhere", f"git am {shlex.quote(p)}")
+                for p in view.places
+                if view.deliver == "patch"
+            ),
             ("Throw it away", f"git branch -D {branch}"),
         ]
     commands += [

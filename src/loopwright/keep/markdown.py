@@ -62,7 +62,7 @@ def _changed(facts: Facts) -> Iterator[str]:
         yield "Nothing was kept, so there is no branch. Your files are as they were.\n"
         return
     yield f"The result is on branch {code(facts.view.branch)}. Your checkout and your current branch are untouched.\n"
-    for place in facts.view.places:
+    for place in facts.places:
         yield f"- Delivered: {code(place)}"
     yield ""
     for attempt in facts.kept:

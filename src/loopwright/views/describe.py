@@ -82,7 +82,9 @@ def _beat(
             seen = "; ".join(o.summary for o in body.observations) or "nothing"
             return f"observed: {seen}{_goal(body.goal_met)}{_cost(body.spend)}"
         case ev.Planned():
-            return f"iteration {body.iteration}, rung {body.rung + 1}: {body.plan.rationale}{_cost(body.spend)}"
+            # Planners like to begin with the iteration themselves.
+            said = body.plan.rationale.removeprefix(f"iteration {body.iteration}: ")
+            return f"iteration {body.iteration}, rung {body.rung + 1}: {said}{_cost(body.spend)}"
         case ev.Proposed():
             titles = "; ".join(p.title for p in body.proposals)
             offered = (
