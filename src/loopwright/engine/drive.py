@@ -96,9 +96,15 @@ class Driver:
             if state.pause_requested is not None or state.stop_requested is not None:
                 outcomes = await self._cancel_all()
             else:
-                done, _ = await asyncio.wait(self._tasks, timeout=self._poll_s, return_when=asyncio.FIRST_COMPLETED)
-                outcomes = [self._outcome(task) for task in done]
+                outcomes = [self._outcome(task) for task in await self._first_done()]
             state = self._append(state, outcomes) if outcomes else self._poll(state)
+
+    async def _first_done(self) -> list[asyncio.Task[ev.Body]]:
+        """What ended, once something did or it is time to look for requests; in the order in which it was begun."""
+        await asyncio.sleep(0)
+        if not any(task.done() for task in self._tasks):
+            await asyncio.wait(self._tasks, timeout=self._poll_s, return_when=asyncio.FIRST_COMPLETED)
+        return [task for task in self._tasks if task.done()]
 
     def _append(self, state: State, fresh: Sequence[ev.Body]) -> State:
         """One durable step: the fresh facts, what follows from them, and the next intents, which are then started."""
