@@ -30,11 +30,10 @@ def mailbox(mails: Iterable[Mail]) -> bytes:
 
 def _letter(mail: Mail, number: int, total: int) -> bytes:
     subject, _, rest = mail.message.partition("\n")
-    body = (
-        f"{rest.strip(chr(10))}\n\n---\n\n".encode()
-        + mail.diff.encode("utf-8", "surrogateescape")
-        + b"\n-- \nloopwright\n\n"
-    )
+    # Line ends only: a first line that is set in must stay so, or git takes it for what it looks like.
+    text = rest.strip("\n")
+    patch = mail.diff.encode("utf-8", "surrogateescape")
+    body = f"{text}\n\n---\n\n".encode() + patch + b"\n-- \nloopwright\n\n"
     encoding = "8bit"
     if b"\r" in body or not _is_utf8(body):
         # A mail's line ends are not the file's: `git am` drops a bare CR at the end of a line, and keeps an encoded one.
