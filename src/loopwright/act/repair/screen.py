@@ -72,6 +72,7 @@ class Screened:
 class Screening:
     """What to screen with. `modules` and `files` are imported and compiled beforehand. `jobs` are disposable checkouts, one each.
 
+    `early`: fork before pytest reads its configuration, because that imports what is to be edited; it costs more for each edit.
     `last` is the highest index of interest from the start; `None` = all are.
     """
 
@@ -85,6 +86,7 @@ class Screening:
     seconds_left: Callable[[], float]
     lookahead: int
     patience: int
+    early: bool = False
     last: int | None = None
 
 
@@ -125,7 +127,7 @@ async def screen(
 
     Raises: `Unusable`, `SandboxError`.
     """
-    search = _Search(edits, last=sys.maxsize if screening.last is None else screening.last)
+    search = _Search(edits, last=sys.maxsize if screening.last is None else screening.last, early=screening.early)
     try:
         async with asyncio.TaskGroup() as group:
             for checkout in screening.jobs:
@@ -146,7 +148,12 @@ async def _job(
     progress: Callable[[str], None],
 ) -> None:
     while batch := _next(screening, search):
-        lines = await _run(screening, search, checkout, batch, contents)
+        early = search.early
+        lines = await _run(screening, early, checkout, batch, contents)
+        if not early and any(line.end == "loaded" for line in lines):
+            search.early = True
+            search.again += batch
+            continue
         _take(screening, search, batch, lines)
         progress(f"tried {len(search.done)} edits")
         for other in screening.jobs:
@@ -173,7 +180,7 @@ def _next(screening: Screening, search: _Search) -> list[tuple[int, Edit]]:
 
 async def _run(
     screening: Screening,
-    search: _Search,
+    early: bool,
     checkout: Path,
     batch: Sequence[tuple[int, Edit]],
     contents: Mapping[str, bytes],
@@ -186,7 +193,7 @@ async def _run(
         "wanted": screening.wanted,
         "modules": screening.modules,
         "files": screening.files,
-        "early": search.early,
+        "early": early,
         "seconds": seconds,
         "lookahead": screening.lookahead,
         "stop": STOP_FILE,
@@ -220,10 +227,6 @@ async def _run(
 def _take(screening: Screening, search: _Search, batch: list[tuple[int, Edit]], lines: list[_Line]) -> None:
     end = next((line.end for line in lines if line.end is not None), None)
     search.batch = min(_LARGEST_BATCH, search.batch * 2)
-    if end == "loaded" and not search.early:
-        search.early, search.batch = True, _FIRST_BATCH
-        search.again += batch
-        return
     if end == "loaded":
         raise Unusable("what is to be repaired is imported before pytest begins")
     if end == "passes":

@@ -30,11 +30,15 @@ class TestTrace(Value, frozen=True):
 
 
 class Spectra(Value, frozen=True):
-    """`imported`: lines that ran while the tests were collected. `modules`: what was imported from outside the checkout."""
+    """`imported`: lines that ran while the tests were collected. `modules`: what was imported from outside the checkout.
+
+    `configured`: files of the checkout that are imported before pytest collects (by a conftest).
+    """
 
     tests: tuple[TestTrace, ...]
     imported: dict[str, list[int]]
     modules: tuple[str, ...]
+    configured: tuple[str, ...]
     tracer: str
     complete: bool
 
@@ -47,6 +51,7 @@ class _Record(msgspec.Struct):
     lines: dict[str, list[int]] = {}
     frames: tuple[tuple[str, int], ...] = ()
     imported: dict[str, list[int]] | None = None
+    configured: tuple[str, ...] = ()
     tracer: str = ""
     collected: int = 0
     done: int | None = None
@@ -99,6 +104,7 @@ async def trace(tracing: Tracing, runner: Runner, checkout: Path, sandbox: Sandb
         tests=tests,
         imported=imported,
         modules=next((r.modules for r in found if r.done is not None), ()),
+        configured=next((r.configured for r in found if r.configured), ()),
         tracer=next((r.tracer for r in found if r.tracer), ""),
         complete=len(tests) == len(tracing.failing) + len(tracing.passing),
     )

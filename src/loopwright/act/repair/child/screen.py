@@ -1,7 +1,7 @@
 """Which candidates make failing tests pass? Screening only: whatever passes here is judged again, cold, by the engine.
 
-Settings: `nonce`, `args`, `wanted` (failing node ids), `modules` and `files` (to warm up with), `early` (fork before pytest reads its
-configuration), `seconds`, `lookahead` (how many more indices are tried after the first that fixes everything), `stop` (a file that
+Settings: `nonce`, `args`, `wanted` (failing node ids), `modules` and `files` (to warm up with), `early` (fork before pytest loads any
+conftest), `seconds`, `lookahead` (how many more indices are tried after the first that fixes everything), `stop` (a file that
 names the last index still of interest), `candidates`: `[index, path, content in base64]`.
 """
 
@@ -19,13 +19,16 @@ from .zygote import Zygote, warm
 __all__ = ["main"]
 
 _CPU_FACTOR, _CPU_EXTRA_S, _CPU_MIN_S = 4, 0.3, 0.6
+# pytest's own exit statuses for "all passed" and "some failed"; with any other the outcomes are not complete.
+_ENDED = frozenset({0, 1})
 _WALL_FACTOR, _WALL_EXTRA_S, _WALL_MIN_S = 4, 2.0, 3.0
 
 
 class _Outcomes:
-    """Counts a test as passed when every phase of it did."""
+    """Counts a test as passed when every phase of it did, and ends the child as soon as pytest has its exit status."""
 
-    def __init__(self) -> None:
+    def __init__(self, zygote: Zygote) -> None:
+        self._zygote = zygote
         self._called: dict[str, None] = {}
         self._failed: set[str] = set()
 
@@ -35,27 +38,33 @@ class _Outcomes:
         elif report.when == "call":
             self._called[report.nodeid] = None
 
-    def record(self) -> dict[str, Any]:
-        return {"passed": [test for test in self._called if test not in self._failed]}
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
+        passed = [test for test in self._called if test not in self._failed]
+        if self._zygote.is_child:
+            self._zygote.leave({"passed": passed if int(exitstatus) in _ENDED else []})
 
 
-class _Fork:
-    """Judges all candidates at the last moment before pytest imports the project's code, and never comes back."""
+class _ForkBeforeCollection:
+    """The last moment before pytest imports the project's tests. `judge_all` returns only in a child, which goes on from here."""
 
     def __init__(self, screen: "_Screen") -> None:
         self._screen = screen
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_collection(self, session: Any) -> None:
-        def rest_of_the_session() -> dict[str, Any]:
-            try:
-                session.perform_collect()
-                session.config.hook.pytest_runtestloop(session=session)
-            except (Exception, SystemExit, KeyboardInterrupt):  # noqa: S110 - a suite that ends early has passed what it has passed
-                pass
-            return self._screen.outcomes.record()
+    def pytest_collection(self) -> None:
+        self._screen.judge_all()
 
-        self._screen.judge_all(rest_of_the_session)
+
+class _ForkBeforeConftests:
+    """The last moment before a conftest could import the project."""
+
+    def __init__(self, screen: "_Screen") -> None:
+        self._screen = screen
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_load_initial_conftests(self) -> None:
+        self._screen.judge_all()
 
 
 class _Screen:
@@ -64,41 +73,40 @@ class _Screen:
         self._checkout = Checkout()
         self._out = Out(settings["nonce"])
         self._wanted: list[str] = settings["wanted"]
-        self._selection = Selection(self._wanted)
         self._deadline = time.monotonic() + float(settings["seconds"])
-        self.outcomes = _Outcomes()
+        self._zygote = Zygote()
 
     def run(self) -> None:
         warm(self._checkout, self._settings["modules"], self._settings["files"])
-        if self._settings["early"]:
-            self.judge_all(self._whole_session)
-        self._pytest([_Fork(self)])
-        self._out.emit({"end": "not started"})
-        os._exit(0)
+        args = pytest_args(self._settings["args"], ["--tb=no", "--assert=plain"])
+        fork = _ForkBeforeConftests(self) if self._settings["early"] else _ForkBeforeCollection(self)
+        try:
+            pytest.main(args, plugins=[Selection(self._wanted), _Outcomes(self._zygote), fork])
+            if not self._zygote.is_child:
+                self._out.emit({"end": "not started"})
+        finally:
+            # Whatever a candidate raises: a child must not get to where it would act as the parent.
+            os._exit(0)
 
-    def judge_all(self, body: Any) -> None:
+    def judge_all(self) -> None:
         edited = {path for _, path, _ in self._settings["candidates"]}
         if edited & self._checkout.loaded():
-            # A conftest has imported what is to be edited: the caller asks again, with the fork before that.
             self._out.emit({"end": "loaded"})
             os._exit(0)
-        zygote = Zygote(body)
-        if self._baseline(zygote):
-            self._out.emit({"end": self._candidates(zygote)})
-        os._exit(0)
+        if self._baseline():
+            end = self._candidates()
+            if end is not None:
+                self._out.emit({"end": end})
+        if not self._zygote.is_child:
+            os._exit(0)
 
-    def _whole_session(self) -> dict[str, Any]:
-        self._pytest([])
-        return self.outcomes.record()
-
-    def _pytest(self, more: list[object]) -> None:
-        args = pytest_args(self._settings["args"], ["--tb=no", "--assert=plain"])
-        pytest.main(args, plugins=[self._selection, self.outcomes, *more])
-
-    def _baseline(self, zygote: Zygote) -> bool:
+    def _baseline(self) -> bool:
         """The unchanged project, for the time it takes and for tests that fail only in the whole suite."""
+        zygote = self._zygote
         began = time.monotonic()
-        record = zygote.run()
+        record = zygote.fork()
+        if zygote.is_child:
+            return False
         wall_s = time.monotonic() - began
         if record is not None:
             zygote.cpu_s = max(_CPU_MIN_S, _CPU_FACTOR * zygote.used_s + _CPU_EXTRA_S)
@@ -113,7 +121,8 @@ class _Screen:
             self._out.emit({"end": "passes"})
         return bool(self._wanted)
 
-    def _candidates(self, zygote: Zygote) -> str:
+    def _candidates(self) -> str | None:
+        """Why it ended; `None` in a child."""
         last = sys.maxsize
         for index, path, content in self._settings["candidates"]:
             if index > min(last, self._last_of_interest()):
@@ -123,11 +132,11 @@ class _Screen:
             file = os.path.join(os.getcwd(), path)
             with open(file, "rb") as stream:
                 before = stream.read()
-            try:
-                _write(file, base64.b64decode(content))
-                record = zygote.run()
-            finally:
-                _write(file, before)
+            _write(file, base64.b64decode(content))
+            record = self._zygote.fork()
+            if self._zygote.is_child:
+                return None
+            _write(file, before)
             passed = [] if record is None else [test for test in self._wanted if test in record["passed"]]
             self._out.emit({"index": index, "passed": passed, "died": record is None})
             if len(passed) == len(self._wanted):

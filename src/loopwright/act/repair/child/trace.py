@@ -36,12 +36,16 @@ class _Spectra:
         self._test_seconds = float(settings["test_seconds"])
         self._began = time.monotonic()
         self._tracer = tracer_for(settings["tracer"], checkout)
+        self._tracer.start()  # before pytest: a conftest imports the project while pytest is configured
         self._failed = False
         self._frames: list[tuple[str, int]] = []
 
     def pytest_configure(self) -> None:
-        self._tracer.start()
         signal.signal(signal.SIGALRM, _hung)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self) -> None:
+        self._out.emit({"configured": sorted(self._checkout.loaded())})
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: Any) -> None:

@@ -5,6 +5,7 @@ memory ends alone.
 """
 
 import contextlib
+import gc
 import importlib.machinery
 import json
 import os
@@ -12,7 +13,6 @@ import resource
 import select
 import signal
 import time
-from collections.abc import Callable
 from types import CodeType
 from typing import Any
 
@@ -56,22 +56,31 @@ def warm(checkout: Checkout, modules: list[str], files: list[str]) -> None:
 
 
 class Zygote:
-    """`body` is what a child does; it gives the record. `cpu_s` and `wall_s` bound each child."""
+    """`cpu_s` and `wall_s` bound each child; `used_s` is the CPU time that the last one took."""
 
-    def __init__(self, body: Callable[[], dict[str, Any]]) -> None:
-        self._body = body
+    def __init__(self) -> None:
         self.cpu_s = 10.0
         self.wall_s = 20.0
         self.used_s = 0.0
+        self._writing: int | None = None
 
-    def run(self) -> dict[str, Any] | None:
-        """The child's record; `None` when it ended without one, whatever its exit status: an `os._exit(0)` is not a success."""
+    @property
+    def is_child(self) -> bool:
+        return self._writing is not None
+
+    def fork(self) -> dict[str, Any] | None:
+        """In the parent, when the child has ended: its record, or `None` when it left none, whatever its exit status: an
+        `os._exit(0)` is not a success. In the child it returns at once, with `is_child` set."""
+        # What is there now never becomes garbage in a child: pytest collects garbage at its end, which took a third of the time.
+        gc.freeze()
         reading, writing = os.pipe()
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         pid = os.fork()
         if pid == 0:
             os.close(reading)
-            self._child(writing)
+            self._writing = writing
+            self._confine()
+            return None
         os.close(writing)
         try:
             data = _read(reading, time.monotonic() + self.wall_s)
@@ -89,19 +98,20 @@ class Zygote:
             return None
         return record if isinstance(record, dict) else None
 
-    def _child(self, writing: int) -> None:
-        try:
-            os.setsid()
-            signal.signal(signal.SIGPROF, signal.SIG_DFL)
-            # CPU time, not wall time: a machine that is busy elsewhere must not turn a good candidate into a hung one.
-            signal.setitimer(signal.ITIMER_PROF, self.cpu_s)
-            resource.setrlimit(resource.RLIMIT_AS, (_memory_now() + _MEMORY_BYTES,) * 2)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE_BYTES,) * 2)
-            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-            record = self._body()
-            os.write(writing, json.dumps(record).encode() + b"\n")
-        finally:
-            os._exit(0)
+    def leave(self, record: dict[str, Any]) -> None:
+        """The end of a child; threads that never end and handlers at exit are not waited for."""
+        assert self._writing is not None
+        os.write(self._writing, json.dumps(record).encode() + b"\n")
+        os._exit(0)
+
+    def _confine(self) -> None:
+        os.setsid()
+        signal.signal(signal.SIGPROF, signal.SIG_DFL)
+        # CPU time, not wall time: a machine that is busy elsewhere must not turn a good candidate into a hung one.
+        signal.setitimer(signal.ITIMER_PROF, self.cpu_s)
+        resource.setrlimit(resource.RLIMIT_AS, (_memory_now() + _MEMORY_BYTES,) * 2)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE_BYTES,) * 2)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _memory_now() -> int:
