@@ -135,4 +135,15 @@ def test_paused_time_does_not_count_as_active() -> None:
     state, _ = advance(None, [worlds.started(worlds.loop())], 0)
     state = apply(state, ev.RunPaused("lunch"), 1_000)
     state = apply(state, ev.RunResumed("me"), 3_601_000)
+    state = apply(state, ev.DriverStarted("d", "host", 1, "0.1.0", "plain"), 3_602_000)
+    state = apply(state, ev.ActionFailed("a1", "unknown", "?", "?", Spend()), 3_603_000)
+    assert state.active_ms == 2_000
+
+
+def test_what_a_person_asks_of_a_dead_run_does_not_make_its_dead_time_active() -> None:
+    state, _ = advance(None, [worlds.started(worlds.loop())], 0)
+    state = apply(state, ev.LimitsChanged("me", Budget(iterations=9)), 3_600_000)
+    state = apply(state, ev.DriverStarted("d", "host", 1, "0.1.0", "plain"), 3_601_000)
+    assert state.active_ms == 0
+    state = apply(state, ev.ActionFailed("a1", "unknown", "?", "?", Spend()), 3_602_000)
     assert state.active_ms == 1_000

@@ -78,11 +78,13 @@ class Ending(Value, frozen=True):
 
 
 class State(Value, frozen=True):
-    """A run after `seq` events. `active_ms` is the time in which a driver was at work: neither a pause nor a crash counts."""
+    """A run after `seq` events. `active_ms` is the time in which a driver was at work, from its first event to its last: neither a
+    pause nor a crash counts, nor what a person asks of a run that nobody drives."""
 
     seq: int
     phase: Phase
     last_at_ms: int
+    driver_at_ms: int
     active_ms: int
     loop: Loop
     budget: Budget
@@ -172,8 +174,10 @@ def apply(state: State | None, body: ev.Body, at_ms: int) -> State:
     fields.setdefault("phase", phase)
     fields["seq"] = state.seq + 1
     fields["last_at_ms"] = max(at_ms, state.last_at_ms)
-    if state.paused is None and type(body) is not ev.DriverStarted:
-        fields["active_ms"] = state.active_ms + max(0, at_ms - state.last_at_ms)
+    if type(body) not in _REQUESTS:
+        if state.paused is None and type(body) is not ev.DriverStarted:
+            fields["active_ms"] = state.active_ms + max(0, at_ms - state.driver_at_ms)
+        fields["driver_at_ms"] = max(at_ms, state.driver_at_ms)
     return msgspec.structs.replace(state, **fields)
 
 
@@ -189,6 +193,7 @@ def _start(body: ev.RunStarted, phase: Phase, at_ms: int) -> State:
         seq=1,
         phase=phase,
         last_at_ms=at_ms,
+        driver_at_ms=at_ms,
         active_ms=0,
         loop=body.loop,
         budget=body.loop.budget,
@@ -422,6 +427,9 @@ def _answered(state: State, body: ev.Answered) -> Fields:
             fields["impossible"] = None
     return fields
 
+
+# Written by people, beside the driver or long after it died: no sign of a driver at work.
+_REQUESTS: Final = frozenset({ev.PauseRequested, ev.StopRequested, ev.RunResumed, ev.LimitsChanged, ev.Answered})
 
 _HANDLERS: Final[dict[type, Callable[[State, Any], Fields]]] = {
     ev.RunForked: _run_forked,

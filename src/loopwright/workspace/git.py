@@ -105,7 +105,9 @@ class Git:
             ) from None
         if done.returncode not in accepted:
             said = done.stderr.decode("utf-8", "replace").strip()
-            last = said.splitlines()[-1] if said else f"exit code {done.returncode}"
+            # Advice comes last and does not say what is wrong.
+            lines = [line for line in said.splitlines() if not line.startswith("hint:")]
+            last = lines[-1] if lines else f"exit code {done.returncode}"
             raise GitFailed(f"'git {args[0]}' failed in {str(self.cwd)!r}: {last}", said)
         return done.stdout
 

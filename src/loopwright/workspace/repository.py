@@ -89,7 +89,9 @@ class Repository:
         """
         head = self.git.line("rev-parse", "--verify", "HEAD^{commit}")
         with self._private_index() as git:
-            git.run("add", "--all", "--", ":/", f":(top,exclude){RUNTIME_DIR}")
+            # Taken out afterwards: a pathspec that leaves out a folder which is ignored as well makes `git add` fail.
+            git.run("add", "--all", "--", ":/")
+            git.run("rm", "-r", "-f", "-q", "--cached", "--ignore-unmatch", "--", f":(top){RUNTIME_DIR}")
             tree = git.line("write-tree")
         if tree == self.tree_of(head):
             return Commit(head, tree)
