@@ -102,6 +102,8 @@ def test_a_damaged_blob_is_named(store: Store) -> None:
         damaged(store, ref, change)
         with pytest.raises(BlobCorrupt, match=rf"blob {ref.sha256}: expected 5000 bytes with that hash, found "):
             blobs.get(ref)
+    with pytest.raises(BlobCorrupt, match="found a frame of 50000000 bytes"):
+        blobs.get(ref)
     damaged(store, ref, frame)
     assert blobs.get(ref) == data
 

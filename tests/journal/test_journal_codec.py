@@ -15,7 +15,7 @@ from loopwright.journal.chain import verify
 from loopwright.journal.codec import ANY_KIND, decode, digest_of, encode, encode_bodies, encode_text, without_surrogates
 from loopwright.journal.protocol import Head
 from loopwright.journal.walk import can_hold_float
-from loopwright.kernel.events import SCHEMA_VERSION, Body, Judged, RunPaused, RunStarted, kind_of
+from loopwright.kernel.events import SCHEMA_VERSION, Body, Judged, Kept, RunPaused, RunStarted, kind_of
 from loopwright.kernel.values import Spend, Verdict
 from support.bodies import BODY_TYPES, MAX_INT, bodies, texts
 
@@ -60,8 +60,8 @@ def test_only_kinds_that_can_hold_a_float_take_the_general_encoder() -> None:
 @pytest.mark.parametrize("number", [2**53, -(2**53), 2**64, 10**30])
 @pytest.mark.parametrize("body", [RunPaused("x"), Judged("a", "p", (Verdict("t", "pass", "s", 0.5),), Spend())])
 def test_an_integer_that_json_readers_would_round_is_refused(number: int, body: Body) -> None:
-    wrong = Judged("a", "p", (), Spend(tokens=number))
-    with pytest.raises(JournalError, match=r"'judged': expected finite numbers of at most 2\*\*53-1"):
+    wrong = Kept("a", "p", 1, "c", "t", Spend(tokens=number))
+    with pytest.raises(JournalError, match=r"'kept': expected finite numbers of at most 2\*\*53-1"):
         encode_bodies([body, wrong])
 
 

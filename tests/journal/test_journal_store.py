@@ -52,6 +52,12 @@ def test_heads_come_oldest_first_and_move_with_the_stream(store: Store) -> None:
     assert journal.heads()[0].digest == last.digest
 
 
+def test_heads_of_the_same_moment_come_by_name(journal: Journal) -> None:
+    for name in ("b", "a", "Z", "é"):
+        journal.append(name, [RunPaused("x")], expect_seq=0)
+    assert [h.run_id for h in journal.heads()] == ["Z", "a", "b", "é"]
+
+
 def test_time_never_goes_backwards_within_a_stream(store: Store) -> None:
     times = iter([500, 400, 600])
     journal = store.open(now_ms=lambda: next(times))
@@ -144,6 +150,14 @@ def test_reading_a_damaged_stream_says_where(store: Store, damage: str, said: st
     store.execute(damage)
     with pytest.raises(JournalCorrupt, match=said):
         list(store.open().read("r"))
+
+
+@pytest.mark.parametrize("after", [1, 3])
+def test_reading_on_from_an_event_that_is_gone_says_so(store: Store, after: int) -> None:
+    store.open().append("r", [RunPaused(str(i)) for i in range(3)], expect_seq=0)
+    store.execute("DELETE FROM events WHERE seq = ?", (after,))
+    with pytest.raises(JournalCorrupt, match=f"event {after}: .*missing"):
+        list(store.open().read("r", after))
 
 
 def test_a_place_of_a_later_version_is_refused(store: Store) -> None:

@@ -87,14 +87,15 @@ def _programs() -> Path:
 
 
 def _unprivileged(root: Path) -> list[str]:
-    """What to put before a command: PostgreSQL refuses to run as root."""
+    """What to put before a command: PostgreSQL refuses to run as root, and a server must not outlive killed tests."""
+    with_tests = ["setpriv", "--pdeathsig=QUIT"]
     if os.geteuid() != 0:
-        return []
+        return [*with_tests, "--"]
     for name in ("postgres", "nobody"):
         with contextlib.suppress(KeyError):
             user = pwd.getpwnam(name)
             os.chown(root, user.pw_uid, user.pw_gid)
-            return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--"]
+            return [*with_tests, f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--"]
     raise RuntimeError(
         "PostgreSQL does not run as root and there is neither a user postgres nor nobody: run the tests as another user"
     )

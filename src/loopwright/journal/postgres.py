@@ -171,7 +171,7 @@ class PostgresJournal:
 
     def heads(self) -> list[Head]:
         found = self._link.fetch(
-            "SELECT run_id, seq, digest, first_at_ms, last_at_ms FROM heads ORDER BY first_at_ms, number"
+            "SELECT run_id, seq, digest, first_at_ms, last_at_ms FROM heads ORDER BY first_at_ms, run_id"
         )
         return [Head(*row) for row in found]
 

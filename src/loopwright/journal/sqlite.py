@@ -132,7 +132,7 @@ class SqliteJournal:
         return Head(*found[0]) if found else None
 
     def heads(self) -> list[Head]:
-        return [Head(*row) for row in self._fetch(_HEAD + " ORDER BY first_at_ms, number", ())]
+        return [Head(*row) for row in self._fetch(_HEAD + " ORDER BY first_at_ms, run_id", ())]
 
     def lease(self, run_id: str) -> AbstractContextManager[Lease]:
         return file_lease(self._locks, run_id)

@@ -8,8 +8,7 @@ CREATE TABLE events (
 
 -- The last event of each stream: the fence for writers, and the proof that no tail was cut off.
 CREATE TABLE heads (
-    number BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    run_id TEXT NOT NULL UNIQUE,
+    run_id TEXT COLLATE "C" PRIMARY KEY,
     seq BIGINT NOT NULL,
     digest TEXT NOT NULL,
     first_at_ms BIGINT NOT NULL,

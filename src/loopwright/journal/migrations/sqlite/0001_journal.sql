@@ -9,10 +9,9 @@ CREATE TABLE events (
 
 -- The last event of each stream: the fence for writers, and the proof that no tail was cut off.
 CREATE TABLE heads (
-    number INTEGER PRIMARY KEY,
-    run_id TEXT NOT NULL UNIQUE,
+    run_id TEXT PRIMARY KEY,
     seq INTEGER NOT NULL,
     digest TEXT NOT NULL,
     first_at_ms INTEGER NOT NULL,
     last_at_ms INTEGER NOT NULL
-);
+) WITHOUT ROWID;
