@@ -88,7 +88,7 @@ class PlainSandbox:
         before = pids()
         capture = Capture(spec.limits.output_bytes, flooded.set)
         process: asyncio.subprocess.Process | None = None
-        left: list[int] = []
+        left: tuple[int, ...] = ()
         try:
             process = await self._spawn(spec, self._environment(spec, home, call), capture)
             status = await _first_of(process, flooded, spec.timeout_s)
@@ -108,7 +108,7 @@ class PlainSandbox:
                 capture.close()
         if left:
             raise SandboxError(
-                f"processes {left} of action {spec.action_id!r} do not die; expected none left; see `ps` on this machine"
+                f"processes {list(left)} of action {spec.action_id!r} do not die; expected none left; see `ps` on this machine"
             )
         returncode = process.returncode if process.returncode is not None else -9
         stdout, stderr = capture.text(0), capture.text(1)
