@@ -46,9 +46,10 @@ say 'A tea shop has a ticket, and a test that fails:'
 sed -n '/^---$/,/^---$/!p' "$demo/tickets/001-free-shipping-with-voucher.md"
 before=$(git -C "$demo" rev-parse HEAD)
 
-say '$ loopwright run loops/fix.md -C .demo/pricing'
+ticket=tickets/001-free-shipping-with-voucher.md
+say "\$ loopwright run loops/fix.md --ticket $ticket -C .demo/pricing"
 status=0
-(cd "$demo" && loopwright run loops/fix.md -C "$demo") || status=$?
+(cd "$demo" && loopwright run loops/fix.md --ticket "$ticket" -C "$demo") || status=$?
 
 result=$(git -C "$demo" for-each-ref --sort=-committerdate --format='%(refname:short)' 'refs/heads/loopwright/' | head -n 1)
 if [ "$status" -ne 0 ] || [ -z "$result" ]; then
