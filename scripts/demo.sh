@@ -17,6 +17,8 @@ export PATH=$root/.venv/bin:$PATH
 export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null LC_ALL=C
 
 # --- a repository with three commits: what was there, a feature with a bug in it, and the ticket with a test that shows it ---
+# The cached trees of an earlier demo are read-only, and only root removes those as they are.
+[ ! -e "$demo" ] || chmod -R u+w "$demo"
 rm -rf "$demo"
 mkdir -p "$demo"
 git -C "$demo" init -q -b main
