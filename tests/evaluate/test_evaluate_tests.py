@@ -236,9 +236,10 @@ def test_parametrised_tests_whose_names_change_with_every_run_are_not_missing(tm
 def test_without_an_observation_of_this_command_the_head_is_measured_once(tmp_path: Path) -> None:
     lines: list[str] = []
     shop, tree = make_shop(tmp_path, FILES, progress=lines.append)
+    other = (observed(shop, tree),)
     guard = TestsVerifier(pytest_source("-k sub"), "guard")
     for _ in range(2):
-        verdict = judge(shop, tree, edit(shop, ADD_FIXED), verifier=guard)
+        verdict = judge(shop, tree, edit(shop, ADD_FIXED), observations=other, verifier=guard)
         assert (verdict.verifier, verdict.status, verdict.score) == ("guard", "pass", None)
     assert len([line for line in lines if line.startswith("measuring")]) == 1
     assert judge(shop, tree, edit(shop, ADD_FIXED.replace("def sub", "def bus")), verifier=guard).status == "crash"

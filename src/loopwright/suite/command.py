@@ -98,11 +98,7 @@ def pytest_argv(
     `exists` says whether a path is in the checkout: so are path arguments told from option values. `cache_option` false leaves out
     `-p no:cacheprovider`, which pytest refuses together with an `addopts = --ff`.
     """
-    ids = (
-        [_as_argument(i) for i in only]
-        if sum(len(i.encode("utf-8", "replace")) + 1 for i in only) <= MAX_IDS_BYTES
-        else []
-    )
+    ids = [_as_argument(i) for i in only] if _selectable(only) else []
     out = _without_paths(argv, exists) if ids else list(argv)
     out += [f"--junitxml={junit}", "-o", "junit_family=xunit1", "-o", "junit_logging=no"]
     # A suite that stops at its first failure cannot be compared test by test.
@@ -188,6 +184,12 @@ def _without_paths(argv: Sequence[str], exists: Callable[[str], bool]) -> list[s
             continue
         out.append(argument)
     return out
+
+
+def _selectable(ids: Sequence[str]) -> bool:
+    """pytest takes everything behind the first `[` for parameters: what lies in a folder with one cannot be named to it."""
+    size_bytes = sum(len(i.encode("utf-8", "replace")) + 1 for i in ids)
+    return size_bytes <= MAX_IDS_BYTES and not any("[" in i.partition("::")[0] for i in ids)
 
 
 def _as_argument(node_id: str) -> str:

@@ -28,7 +28,7 @@ def node_id(case: JunitCase, exists: Callable[[str], bool]) -> str:
     dotted = _dotted(case.file)
     if case.file and case.classname == dotted:
         return f"{case.file}::{case.name}"
-    if case.file and case.classname.startswith(f"{dotted}.") and not exists(_path(case.classname)):
+    if case.file and case.classname.startswith(f"{dotted}."):
         return "::".join([case.file, *case.classname.removeprefix(f"{dotted}.").split("."), case.name])
     parts = case.classname.split(".")
     for end in range(len(parts), 0, -1):
@@ -41,7 +41,3 @@ def node_id(case: JunitCase, exists: Callable[[str], bool]) -> str:
 def _dotted(path: str) -> str:
     """A path as pytest writes it into `classname`."""
     return re.sub(r"\.py$", "", path.replace("/", "."))
-
-
-def _path(classname: str) -> str:
-    return f"{classname.replace('.', '/')}.py"

@@ -47,7 +47,7 @@ async def run_suite(
 ) -> SuiteReport:
     """One complete run in `directory`, which is a disposable checkout. Every way to fail is a `status`, not an exception.
 
-    With `only`, pytest runs just these ids; other runners, and a selection too long for a command line, run everything.
+    With `only`, pytest runs just these ids; other runners, and selections that cannot be put on a command line, run everything.
     Paths of `directory` are cut out of all texts, so that two runs in two checkouts say the same.
 
     Raises: `UsageError` for a command that cannot be parsed, `SandboxError` when the isolation fails.
