@@ -13,12 +13,14 @@ if TYPE_CHECKING:
 
     from loopwright.engine.log import ServiceLog
     from loopwright.engine.site import Site
+    from loopwright.engine.triggers.overview import LoopRow
 
-__all__ = ["DRAIN_S", "RUNS_AT_ONCE", "TICK_S", "only_service", "serve", "serve_command"]
+__all__ = ["DRAIN_S", "RUNS_AT_ONCE", "TICK_S", "loop_rows", "only_service", "serve", "serve_command"]
 
 TICK_S: Final = 1.0
 DRAIN_S: Final = 30.0
 RUNS_AT_ONCE: Final = 2
+INTERRUPTED: Final = 130
 
 
 async def serve(
@@ -69,6 +71,13 @@ async def serve(
         log.say(Line(site.now_ms(), "service", "ended"))
 
 
+def loop_rows(site: "Site", loops_dir: Path) -> "tuple[LoopRow, ...]":
+    """The loops of a folder with their triggers, next moment, last run and problems; the files that do not read come last."""
+    from loopwright.engine.triggers import overview
+
+    return overview.loop_rows(site.journal, loops_dir, site.now_ms())
+
+
 @contextlib.contextmanager
 def only_service(runtime_dir: Path) -> Iterator[None]:
     """Hold `serve.lock`; it falls with the process, however it ends. Raises: `RunBusy`."""
@@ -78,15 +87,19 @@ def only_service(runtime_dir: Path) -> Iterator[None]:
     with contextlib.ExitStack() as held:
         try:
             held.enter_context(file_lease(runtime_dir, "serve"))
-        except RunBusy as error:
-            with contextlib.suppress(OSError):
-                holder = (runtime_dir / "serve.lock").read_text(encoding="utf-8").strip()
-                raise RunBusy(
-                    f"service of {str(runtime_dir.parent)!r}: already on as {holder or 'another process'}; "
-                    "one is enough, stop it first"
-                ) from error
-            raise
+        except RunBusy:
+            raise RunBusy(
+                f"service of {str(runtime_dir.parent)!r}: already on as {_holder(runtime_dir)}; "
+                "one is enough, stop that one first"
+            ) from None
         yield
+
+
+def _holder(runtime_dir: Path) -> str:
+    try:
+        return (runtime_dir / "serve.lock").read_text(encoding="utf-8").strip() or "another process"
+    except OSError:
+        return "another process"
 
 
 def serve_command(
@@ -97,7 +110,9 @@ def serve_command(
     drain_s: float = DRAIN_S,
     json_lines: bool = False,
 ) -> int:
-    """`loopwright serve` in `directory`: SIGTERM and SIGINT drain, a second one ends at once. Returns 0 after a drained end.
+    """`loopwright serve` in `directory`: SIGTERM and SIGINT drain, a second one ends at once.
+
+    Returns 0 after a drained end, also when what was left of it was cancelled after `drain_s`; 130 after a second signal.
 
     Log lines go to standard output. Raises: `UsageError`, `RunBusy`, `JournalError`.
     """
@@ -111,7 +126,7 @@ def serve_command(
     site = open_site(directory, os.environ)
     log: ServiceLog = JsonLog(sys.stdout) if json_lines else PlainLog(sys.stdout)
 
-    async def until_signalled() -> None:
+    async def until_signalled() -> int:
         stop, hurry = asyncio.Event(), asyncio.Event()
         events = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -126,9 +141,9 @@ def serve_command(
             stop=stop,
             hurry=hurry,
         )
+        return INTERRUPTED if hurry.is_set() else 0
 
     try:
-        asyncio.run(until_signalled())
+        return asyncio.run(until_signalled())
     finally:
         site.journal.close()
-    return 0

@@ -31,14 +31,14 @@ class LastRun:
 
 @dataclass(frozen=True, slots=True)
 class LoopRow:
-    """`when`: the triggers by name, empty = started by hand only. `name` is the file's for a file that does not read.
+    """`triggers` by name; empty = started by hand only. `name` is the file's for a file that does not read.
 
     `next_due_at_ms` is that of its schedules; `None` when it has none.
     """
 
     name: str
     file: str
-    when: tuple[str, ...]
+    triggers: tuple[str, ...]
     next_due_at_ms: int | None
     last_run: LastRun | None
     problems: tuple[str, ...]
