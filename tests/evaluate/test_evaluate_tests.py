@@ -1,5 +1,6 @@
 """Proposals judged by real runs of real suites: what is kept, what is refused, and what no proposal can do."""
 
+import dataclasses
 from pathlib import Path
 
 import msgspec
@@ -32,10 +33,10 @@ ADD_FIXED = CODE.replace("def add(a, b):\n    return a - b", "def add(a, b):\n  
 ALL_FIXED = ADD_FIXED.replace("def mul(a, b):\n    return a + b", "def mul(a, b):\n    return a * b")
 
 
-@pytest.fixture
-def broken(tmp_path: Path) -> tuple[Workshop, str, Observation]:
-    """Two of three tests fail."""
-    shop, tree = make_shop(tmp_path, FILES)
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workshop, str, Observation]:
+    """Two of three tests fail. Shared: every judgement works in copies of its own."""
+    shop, tree = make_shop(tmp_path_factory.mktemp("broken"), FILES)
     return shop, tree, observed(shop, tree)
 
 
@@ -131,10 +132,11 @@ def test_ending_the_process_is_no_success(broken: tuple[Workshop, str, Observati
     assert verdict.status == "crash"
 
 
-def test_leaving_in_the_middle_with_success_is_seen_by_the_tests_that_are_missing(tmp_path: Path) -> None:
+def test_leaving_in_the_middle_with_success_is_seen_by_the_tests_that_are_missing(
+    broken: tuple[Workshop, str, Observation],
+) -> None:
     """pytest writes a valid report of what ran until then and exits 0."""
-    shop, tree = make_shop(tmp_path, FILES)
-    seen = observed(shop, tree)
+    shop, tree, seen = broken
     leave = ADD_FIXED.replace("def sub(a, b):", "def sub(a, b):\n    import pytest; pytest.exit('fine', returncode=0)")
     verdict = judge(shop, tree, edit(shop, leave), observations=(seen,))
     assert verdict.status == "fail"
@@ -154,11 +156,11 @@ def test_code_that_cannot_be_imported_is_a_crash_with_its_error(broken: tuple[Wo
     assert verdict.summary == "the tests cannot be run any more: tests/test_calc.py: SyntaxError: invalid syntax"
 
 
-def test_code_that_hangs_fails_with_the_limit(tmp_path: Path) -> None:
-    shop, tree = make_shop(tmp_path, FILES)
+def test_code_that_hangs_fails_with_the_limit(broken: tuple[Workshop, str, Observation]) -> None:
+    shop, tree, seen = broken
     hang = CODE.replace("def sub(a, b):", "def sub(a, b):\n    import threading; threading.Event().wait()")
     source = pytest_source(timeout_s=2)
-    verdict = judge(shop, tree, edit(shop, hang), observations=(observed(shop, tree),), verifier=TestsVerifier(source))
+    verdict = judge(shop, tree, edit(shop, hang), observations=(seen,), verifier=TestsVerifier(source))
     assert (verdict.status, verdict.summary) == ("fail", "the tests did not end within 2 s")
 
 
@@ -177,9 +179,9 @@ def test_a_new_test_that_fails_is_named_where_all_was_green(tmp_path: Path) -> N
     assert (verdict.status, verdict.summary) == ("fail", "test_n.py::test_n fails (a new test: assert 0)")
 
 
-def test_a_guard_asks_for_no_progress_but_for_no_loss(tmp_path: Path) -> None:
-    shop, tree = make_shop(tmp_path, FILES)
-    seen = (observed(shop, tree),)
+def test_a_guard_asks_for_no_progress_but_for_no_loss(broken: tuple[Workshop, str, Observation]) -> None:
+    shop, tree, observation = broken
+    seen = (observation,)
     guard = TestsVerifier(pytest_source(), "guard")
     verdict = judge(shop, tree, edit(shop, f"# x\n{CODE}"), observations=seen, verifier=guard)
     assert (verdict.status, verdict.summary) == ("pass", "breaks none (1 pass)")
@@ -233,10 +235,12 @@ def test_parametrised_tests_whose_names_change_with_every_run_are_not_missing(tm
 
 
 # --- other commands, baselines, remarks -------------------------------------------------------------------------------
-def test_without_an_observation_of_this_command_the_head_is_measured_once(tmp_path: Path) -> None:
+def test_without_an_observation_of_this_command_the_head_is_measured_once(
+    broken: tuple[Workshop, str, Observation],
+) -> None:
     lines: list[str] = []
-    shop, tree = make_shop(tmp_path, FILES, progress=lines.append)
-    other = (observed(shop, tree),)
+    other = (broken[2],)
+    shop, tree = dataclasses.replace(broken[0], progress=lines.append), broken[1]
     guard = TestsVerifier(pytest_source("-k sub"), "guard")
     for _ in range(2):
         verdict = judge(shop, tree, edit(shop, ADD_FIXED), observations=other, verifier=guard)
