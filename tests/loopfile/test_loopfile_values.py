@@ -66,7 +66,7 @@ def test_the_example_of_the_contract_means_what_it_says() -> None:
     assert parsed.act == (RepairRung(), AgentRung("anthropic:claude-…"), CliRung("claude"))
     assert (parsed.evaluate.tests, parsed.evaluate.protect, parsed.evaluate.holdout) == (tests, ("tests/",), 0.3)
     assert parsed.budget == Budget(usd_micros=2_000_000, tokens=500_000, wall_ms=1_800_000, iterations=20)
-    assert parsed.permit == Permit("none", ("src/",), ())
+    assert parsed.permit == Permit("none", ("./src/",), ())
     assert parsed.deliver == "branch"
 
 
@@ -213,7 +213,7 @@ def test_limits_and_grants() -> None:
     )
     assert parsed.stop == StopRules(plateau=4, repeated_error=None, error_rate=None)
     assert parsed.budget == Budget(usd_micros=None, tokens=7, wall_ms=60, iterations=3)
-    assert parsed.permit == Permit(("api.example.com", "localhost"), ("src/",), ("API_KEY",))
+    assert parsed.permit == Permit(("api.example.com", "localhost"), ("./src/",), ("API_KEY",))
     assert (parsed.deliver, parsed.unattended, parsed.action_timeout_s, parsed.batch) == (
         "pull-request",
         "pause",

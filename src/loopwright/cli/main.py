@@ -42,7 +42,6 @@ for group in (run, inspect, control, maintain):
     group.register(app)
 
 
-
 def main() -> None:
     """Entry point: runs the verb and exits with the code of docs/reference/exit-codes.md."""
     try:

@@ -16,6 +16,7 @@ from loopwright.kernel.values import Value
 from loopwright.sandbox.plain import PlainSandbox
 from loopwright.sandbox.protocol import ExecSpec
 from loopwright.workspace.git import MINIMUM_VERSION, version
+from loopwright.workspace.survey import is_cache
 
 __all__ = ["Check", "examine"]
 
@@ -106,7 +107,7 @@ def _repository(directory: Path, env: Mapping[str, str]) -> Check:
         site = open_site(directory, env)
     except LoopwrightError as error:
         return Check("repository", "note", str(error))
-    dirty = site.repository.uncommitted()
+    dirty = [path for path in site.repository.uncommitted() if not is_cache(path)]
     site.journal.close()
     state = f"{site.repository.root} at {site.repository.head[:10]}"
     if dirty:

@@ -9,6 +9,7 @@ from loopwright.kernel.loop import Metric, MetricSource, TestsSource, TuneRung
 from loopwright.loopfile import LoopFile, parse, with_loop
 from loopwright.loopfile.ready import text
 from loopwright.suite.detect import detect
+from loopwright.workspace.patterns import anchored
 from loopwright.workspace.repository import Repository
 
 __all__ = ["fix_loop", "improve_loop"]
@@ -49,6 +50,6 @@ def improve_loop(command: str, metric: str, goal: str, edit: tuple[str, ...]) ->
         observe=(MetricSource(command, metric),),
         act=(TuneRung(edit),),
         evaluate=msgspec.structs.replace(ready.loop.evaluate, metric=aim),
-        permit=msgspec.structs.replace(ready.loop.permit, write=edit),
+        permit=msgspec.structs.replace(ready.loop.permit, write=anchored(edit)),
     )
     return with_loop(ready, loop)

@@ -15,9 +15,11 @@ from loopwright.engine.site import Site, new_run_id
 from loopwright.errors import NotAvailableYet, RunBusy, StaleWriter, UsageError
 from loopwright.journal.protocol import Head
 from loopwright.kernel import events as ev
+from loopwright.kernel.schedule import STREAM_PREFIX
 from loopwright.kernel.state import State, apply, fold
 from loopwright.kernel.values import Budget
 from loopwright.loopfile import LoopFile, not_available
+from loopwright.workspace.survey import is_cache
 
 __all__ = [
     "StartOptions",
@@ -33,9 +35,6 @@ __all__ = [
     "run_heads",
     "start",
 ]
-
-STREAM_PREFIX = "loop:"
-"""Streams of that prefix are loops' own (what their triggers did), not runs."""
 
 REQUEST_ATTEMPTS = 50
 
@@ -62,7 +61,7 @@ def plan_start(site: Site, loop_file: LoopFile, options: StartOptions, run_id: s
     if missing:
         raise NotAvailableYet(f"{loop_file.source}: " + "; ".join(missing))
     repository = site.repository
-    dirty = repository.uncommitted()
+    dirty = tuple(path for path in repository.uncommitted() if not is_cache(path))
     told = repository.notes
     if options.snapshot and dirty:
         base = repository.snapshot_commit(f"loopwright: snapshot of {len(dirty)} uncommitted changes", site.now_ms())

@@ -11,6 +11,7 @@ from pathlib import Path
 from loopwright.engine.protocol import Clock
 from loopwright.journal.opening import open_journal
 from loopwright.journal.protocol import Journal
+from loopwright.journal.redact import Redactor
 from loopwright.sandbox.plain import PlainSandbox
 from loopwright.sandbox.protocol import Sandbox
 from loopwright.workspace.repository import Repository
@@ -54,7 +55,9 @@ def open_site(directory: Path, env: Mapping[str, str], now_ms: Clock = wall_cloc
     """
     repository = Repository.find(directory)
     runtime_dir = repository.root / RUNTIME_DIR
-    journal = open_journal(repository.root, env.get("LOOPWRIGHT_JOURNAL") or None)
+    journal = open_journal(
+        repository.root, env.get("LOOPWRIGHT_JOURNAL") or None, now_ms=now_ms, redactor=Redactor.from_environment(env)
+    )
     repository.exclude_runtime_dir()
     env_path = env.get("PATH", os.defpath)
     return Site(

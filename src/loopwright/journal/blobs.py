@@ -7,7 +7,9 @@ import contextlib
 import hashlib
 import os
 import tempfile
+import time
 from abc import ABC, abstractmethod
+from collections.abc import Set
 from pathlib import Path
 from typing import Final
 
@@ -77,7 +79,14 @@ class Blobs(ABC):
         """Where the blobs lie, for error messages."""
 
     @abstractmethod
-    def _has(self, digest: str) -> bool: ...
+    def sweep(self, referenced: Set[str], *, older_than_s: int) -> tuple[int, int]:
+        """Remove the blobs that are not `referenced` and were not put for `older_than_s`: a blob is written before the event that
+        refers to it. Returns how many and how many bytes they took.
+        """
+
+    @abstractmethod
+    def _has(self, digest: str) -> bool:
+        """Whether it is there; then it counts as put now, so that no sweep takes it before its event is written."""
 
     @abstractmethod
     def _read(self, digest: str) -> bytes | None: ...
@@ -115,8 +124,26 @@ class FileBlobs(Blobs):
     def _path(self, digest: str) -> Path:
         return self._root / digest[:2] / f"{digest}.zst"
 
+    def sweep(self, referenced: Set[str], *, older_than_s: int) -> tuple[int, int]:
+        oldest_s = time.time() - older_than_s
+        count = size_bytes = 0
+        for path in self._root.glob("??/*"):
+            digest = path.name.removesuffix(".zst")
+            with contextlib.suppress(FileNotFoundError):
+                status = path.stat()
+                # A leftover of an interrupted write has no digest for a name, so it is swept as well.
+                if digest not in referenced and status.st_mtime <= oldest_s:
+                    path.unlink()
+                    count += 1
+                    size_bytes += status.st_size
+        return count, size_bytes
+
     def _has(self, digest: str) -> bool:
-        return self._path(digest).exists()
+        try:
+            os.utime(self._path(digest))
+        except FileNotFoundError:
+            return False
+        return True
 
     def _read(self, digest: str) -> bytes | None:
         try:

@@ -6,7 +6,7 @@ keep-alives end it when the machine at the other side is gone.
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Final
 
@@ -54,8 +54,18 @@ class PostgresBlobs(Blobs):
     def place(self) -> str:
         return f"the table blobs of {self._link.server.shown}"
 
+    def sweep(self, referenced: Set[str], *, older_than_s: int) -> tuple[int, int]:
+        stale = self._link.fetch(
+            "SELECT sha256, octet_length(bytes) FROM blobs WHERE put_at <= now() - make_interval(secs => %s)",
+            (older_than_s,),
+        )
+        lost = {digest: size_bytes for digest, size_bytes in stale if digest not in referenced}
+        statement = b"DELETE FROM blobs WHERE sha256 = ANY(%s) AND put_at <= now() - make_interval(secs => %s)"
+        self._link.call(lambda connection: connection.execute(statement, (list(lost), older_than_s)))
+        return len(lost), sum(lost.values())
+
     def _has(self, digest: str) -> bool:
-        return bool(self._link.fetch("SELECT 1 FROM blobs WHERE sha256 = %s", (digest,)))
+        return bool(self._link.fetch("UPDATE blobs SET put_at = now() WHERE sha256 = %s RETURNING 1", (digest,)))
 
     def _read(self, digest: str) -> bytes | None:
         found = self._link.fetch("SELECT bytes FROM blobs WHERE sha256 = %s", (digest,))

@@ -16,6 +16,7 @@ from loopwright.loopfile._kinds import COMMAND, LINE, PATTERN, YES_NO, Choice, W
 from loopwright.loopfile._numbers import count, fraction, minutes_as_ms, size, usd_as_micros
 from loopwright.loopfile._table import Fields, Key, ListOf, Record, Table
 from loopwright.loopfile._work_keys import COMMAND_TIME, PATTERNS, TESTS
+from loopwright.workspace.patterns import anchored
 
 __all__ = ["BUDGET", "DEFAULT_PROTECT", "EVALUATE", "PERMIT", "STOP", "Stop"]
 
@@ -166,7 +167,9 @@ class PermitKeys(Table):
         default="none",
     )
     write = Key(
-        PATTERNS, "The files that may be changed; a protected one never.", absent="every file that is not protected"
+        PATTERNS,
+        "The files that may be changed, from the root on; a protected one never.",
+        absent="every file that is not protected",
     )
     secrets = Key(
         ListOf(SECRET, "names of environment variables"), "The variables that actors may use, by name.", absent="none"
@@ -177,7 +180,7 @@ def _permit(fields: Fields) -> Permit:
     network = fields[PermitKeys.network]
     return Permit(
         network=network if isinstance(network, tuple) else "none",
-        write=fields.get(PermitKeys.write) or (),
+        write=anchored(fields.get(PermitKeys.write) or ()),
         secrets=fields.get(PermitKeys.secrets) or (),
     )
 

@@ -7,11 +7,10 @@ from collections.abc import Iterable
 from typing import Literal
 
 from loopwright.kernel import events as ev
+from loopwright.kernel.schedule import STREAM_PREFIX
 from loopwright.kernel.values import Value
 
-__all__ = ["STREAM_PREFIX", "LoopView", "SubjectView", "loop_view"]
-
-STREAM_PREFIX = "loop:"
+__all__ = ["LoopView", "SubjectView", "loop_view"]
 
 
 class SubjectView(Value, frozen=True):

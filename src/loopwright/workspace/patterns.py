@@ -11,7 +11,7 @@ There is no negation and no escape: a protected path that a later pattern takes 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-__all__ = ["matches", "validate"]
+__all__ = ["anchored", "matches", "validate"]
 
 _MAX_CHARS = 300
 
@@ -23,6 +23,11 @@ def matches(path: str, patterns: Sequence[str]) -> bool:
     """
     names = path.split("/")
     return any(_covers(pattern, names) for pattern in patterns)
+
+
+def anchored(patterns: Sequence[str]) -> tuple[str, ...]:
+    """The same patterns, each at the root only: `src/` becomes `./src/`. For what grants: a grant must not be wider than it reads."""
+    return tuple(p if "/" in p.removesuffix("/") else f"./{p}" for p in patterns)
 
 
 def validate(pattern: str) -> str | None:

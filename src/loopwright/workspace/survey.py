@@ -15,7 +15,7 @@ from loopwright.errors import WorkspaceError
 from loopwright.workspace.base import Base
 from loopwright.workspace.beneath import open_folder, read_regular
 
-__all__ = ["MAX_DEPTH", "Found", "content", "everything", "same_as_base", "shown", "unignored"]
+__all__ = ["MAX_DEPTH", "Found", "content", "everything", "is_cache", "same_as_base", "shown", "unignored"]
 
 MAX_DEPTH = 200
 """Folders below folders. Real trees stay below 30; a deeper one is an attack on whoever walks it."""
@@ -36,6 +36,12 @@ class Found:
     @property
     def name(self) -> str:
         return self.path.rpartition("/")[2]
+
+
+def is_cache(path: str) -> bool:
+    """Whether a path is what tools leave behind when they run (bytecode, test caches), wherever it lies."""
+    names = path.split("/")
+    return names[-1].endswith((".pyc", ".pyo")) or not _CACHE_NAMES.isdisjoint(names)
 
 
 def everything(root: Path) -> Iterator[Found]:
