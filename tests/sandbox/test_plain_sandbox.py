@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 
@@ -281,19 +282,21 @@ asyncio.run(PlainSandbox(here / "homes", "/usr/bin:/bin").run(spec))
 
 def test_what_a_killed_driver_left_is_found_by_its_run_and_only_by_it(sandbox: PlainSandbox, tmp_path: Path) -> None:
     drivers = []
-    for run_id in ("run-1", "run-11"):
+    one = f"run-{uuid.uuid4()}"  # another test session on this machine looks for its own
+    eleven = f"{one}1"
+    for run_id in (one, eleven):
         here = tmp_path / run_id
         here.mkdir()
         drivers.append(subprocess.Popen([sys.executable, "-c", DRIVER, str(here), f"{run_id}/a1"]))
-    ours, others = tmp_path / "run-1", tmp_path / "run-11"
+    ours, others = tmp_path / one, tmp_path / eleven
     while len(of_test(ours)) < 3 or len(of_test(others)) < 3:
         assert [driver.poll() for driver in drivers] == [None, None]
     for driver in drivers:
         driver.kill()
         driver.wait()
     assert len(of_test(ours)) == 3
-    assert sandbox.kill_orphans("run-1") == 3
+    assert sandbox.kill_orphans(one) == 3
     assert of_test(ours) == []
     assert len(of_test(others)) == 3
-    assert sandbox.kill_orphans("run-1") == 0
-    assert sandbox.kill_orphans("run-11") == 3
+    assert sandbox.kill_orphans(one) == 0
+    assert sandbox.kill_orphans(eleven) == 3
