@@ -184,12 +184,16 @@ PROGRAMS: dict[str, tuple[str, dict[str, str]]] = {
     "missing guard": (
         "mean.py",
         {
-            "mean.py": "def mean(numbers):\n    return sum(numbers) / len(numbers)\n",
+            "mean.py": (
+                "def mean(numbers, default):\n"
+                "    if numbers == 0:\n        return default\n"
+                "    return sum(numbers) / len(numbers)\n"
+            ),
             "tests/test_mean.py": (
                 "from mean import mean\n\n\n"
-                "def test_empty():\n    assert mean([]) == 0\n\n\n"
-                "def test_some():\n    assert mean([1, 2, 3]) == 2\n\n\n"
-                "def test_zero():\n    assert mean([0]) == 0\n"
+                "def test_empty():\n    assert mean([], 7) == 7\n\n\n"
+                "def test_some():\n    assert mean([1, 2, 3], 7) == 2\n\n\n"
+                "def test_zero():\n    assert mean([0], 7) == 0\n"
             ),
         },
     ),
@@ -244,7 +248,7 @@ PROGRAMS: dict[str, tuple[str, dict[str, str]]] = {
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_bug_is_repaired_and_the_whole_suite_passes_cold(name: str, tmp_path: Path) -> None:
     path, files = PROGRAMS[name]
-    timeout = " --timeout=2 -p pytest_timeout" if name == "endless loop" else ""
+    timeout = " --timeout=1 -p pytest_timeout" if name == "endless loop" else ""
     bench = Bench.of(tmp_path, files, run=PYTEST + timeout)
     proposal, results = asyncio.run(bench.repair())
     assert [change.path for change in proposal.changes] == [path]

@@ -81,18 +81,26 @@ class Sieve:
         if not start <= rewrite.start <= rewrite.end <= end:
             return False
         text = source.data[start : rewrite.start] + rewrite.replacement + source.data[rewrite.end : end]
-        try:
-            meaning = ast.dump(ast.parse(text.decode("utf-8")))
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
+        meaning = _meaning(text)
+        if meaning is None:
             return False
         if (source.path, start) not in self._units:
             self._units.add((source.path, start))
-            self._seen.add((source.path, start, ast.dump(ast.Module(body=[unit], type_ignores=[]))))
+            self._seen.add((source.path, start, _meaning(source.data[start:end]) or ""))
         key = (source.path, start, meaning)
         if key in self._seen:
             return False
         self._seen.add(key)
         return True
+
+
+def _meaning(unit: bytes) -> str | None:
+    """The tree of a unit without its positions; `None` when it does not parse."""
+    text = b"if 1:\n" + unit if unit[:1] in {b" ", b"\t"} else unit
+    try:
+        return ast.dump(ast.parse(text.decode("utf-8")))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
 
 
 def atom(source: Source, node: ast.expr) -> bytes:

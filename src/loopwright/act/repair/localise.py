@@ -11,7 +11,8 @@ __all__ = ["Suspicion", "localise"]
 
 # A failure's own traceback points at the place or near it; the deepest frame of the project most of all.
 _FRAME_BONUS, _DEEPEST_BONUS = 0.1, 0.2
-# What runs at import (constants, tables, defaults) runs for every test, so the spectrum says nothing of the line, only of its file.
+# What runs at import (constants, tables, defaults) runs for every test, so the spectrum says nothing of the line. It is as
+# suspicious as the file that it is in, and never more than what the failing tests ran there.
 _IMPORTED_FACTOR = 0.5
 
 
@@ -46,13 +47,12 @@ def localise(spectra: Spectra, failing: Iterable[str], allowed: Callable[[str], 
             ep = good[path, line]
             score = min(1.0, 0.8 * _score(ef, ep, total) + bonus.get((path, line), 0.0))
             scored[path, line] = Suspicion(path, line, score, ef, ep)
-    bad_files, good_files = _file_counts(failed), _file_counts(passed)
-    for path, lines in spectra.imported.items():
-        ef = bad_files[path]
-        if ef and allowed(path):
-            score = _IMPORTED_FACTOR * _score(ef, good_files[path], total)
-            for line in lines:
-                scored.setdefault((path, line), Suspicion(path, line, score, ef, good_files[path]))
+    highest: dict[str, float] = {}
+    for s in scored.values():
+        highest[s.path] = max(highest.get(s.path, 0.0), s.score)
+    for path, best in highest.items():
+        for line in spectra.imported.get(path, ()):
+            scored.setdefault((path, line), Suspicion(path, line, _IMPORTED_FACTOR * best, 0, 0))
     return tuple(sorted(scored.values(), key=lambda s: (-s.score, s.path, s.line)))
 
 
@@ -65,10 +65,6 @@ def _score(ef: int, ep: int, total: int) -> float:
 
 def _counts(tests: Iterable[TestTrace]) -> Counter[tuple[str, int]]:
     return Counter((path, line) for t in tests for path, lines in t.lines.items() for line in set(lines))
-
-
-def _file_counts(tests: Iterable[TestTrace]) -> Counter[str]:
-    return Counter(path for t in tests for path in t.lines)
 
 
 def _bonuses(failed: Iterable[TestTrace]) -> dict[tuple[str, int], float]:

@@ -20,7 +20,7 @@ from loopwright.workspace.workshop import Workshop
 __all__ = ["Offers", "Search", "choose", "findings", "summary"]
 
 _LINES, _NEAR_MISSES, _FAILURES = 30, 20, 20
-_TEXT_CHARS = 120
+_TEXT_CHARS, _TITLE_CHARS = 120, 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Offers:
         return Proposal(
             id=f"repair-{self._request.iteration}-{digest[:12]}",
             rung="repair",
-            title=f"{edit.operator} in {edit.path}:{edit.line}",
+            title=_title(edit, source),
             rationale=(
                 f"{edit.path}:{edit.line} (suspicion {edit.suspicion:.2f}), {edit.operator}: `{before}` → `{after}`; "
                 f"edit number {screened.index + 1}, makes {_tests(sorted(screened.passed))} pass"
@@ -126,6 +126,19 @@ def _before_after(edit: Edit, source: Source) -> tuple[str, str]:
     found = data.find(b"\n", edit.end)
     end = len(data) if found < 0 else found
     return _shown(data[start:end]), _shown(data[start : edit.start] + edit.replacement + data[edit.end : end])
+
+
+def _title(edit: Edit, source: Source) -> str:
+    """The changed words, widened to where the white space is: `order.subtotal` rather than the letters that differ."""
+    place = f"{edit.path}:{edit.line}"
+    data, start, end = source.data, edit.start, edit.end
+    while start and not data[start - 1 : start].isspace():
+        start -= 1
+    while end < len(data) and not data[end : end + 1].isspace():
+        end += 1
+    before, after = _shown(data[start:end]), _shown(data[start : edit.start] + edit.replacement + data[edit.end : end])
+    words = f"{before} → {after}"
+    return f"{edit.operator}: {words} in {place}" if len(words) <= _TITLE_CHARS else f"{edit.operator} in {place}"
 
 
 def _shown(text: bytes) -> str:

@@ -203,6 +203,7 @@ class _Attempt:
                 seconds_left=self._seconds_left,
                 lookahead=_LOOKAHEAD if self._request.batch > 1 else 0,
                 patience=_PATIENCE,
+                hangs=any(t.stopped for t in place.measured.tests if t.test in self._failing),
                 early=not place.sources.keys().isdisjoint(place.measured.configured),
                 last=memory.position + _PATIENCE if memory.partial else None,
             )

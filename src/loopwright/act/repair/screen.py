@@ -73,6 +73,7 @@ class Screening:
     """What to screen with. `modules` and `files` are imported and compiled beforehand. `jobs` are disposable checkouts, one each.
 
     `early`: fork before pytest reads its configuration, because that imports what is to be edited; it costs more for each edit.
+    `hangs`: the bug itself never ends, so the unchanged project is not waited for.
     `last` is the highest index of interest from the start; `None` = all are.
     """
 
@@ -87,6 +88,7 @@ class Screening:
     lookahead: int
     patience: int
     early: bool = False
+    hangs: bool = False
     last: int | None = None
 
 
@@ -194,6 +196,7 @@ async def _run(
         "modules": screening.modules,
         "files": screening.files,
         "early": early,
+        "hangs": screening.hangs,
         "seconds": seconds,
         "lookahead": screening.lookahead,
         "stop": STOP_FILE,

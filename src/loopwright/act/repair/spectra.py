@@ -19,7 +19,10 @@ _START_S = 30.0
 
 
 class TestTrace(Value, frozen=True):
-    """`lines` by file of the checkout; `frames` are the failure's traceback in the checkout, the deepest last."""
+    """`lines` by file of the checkout; `frames` are the failure's traceback in the checkout, the deepest last.
+
+    `stopped`: it ran too long.
+    """
 
     __test__ = False
 
@@ -27,6 +30,7 @@ class TestTrace(Value, frozen=True):
     failed: bool
     lines: dict[str, list[int]]
     frames: tuple[tuple[str, int], ...] = ()
+    stopped: bool = False
 
 
 class Spectra(Value, frozen=True):
@@ -48,6 +52,7 @@ class _Record(msgspec.Struct):
 
     test: str | None = None
     failed: bool = False
+    stopped: bool = False
     lines: dict[str, list[int]] = {}
     frames: tuple[tuple[str, int], ...] = ()
     imported: dict[str, list[int]] | None = None
@@ -96,7 +101,7 @@ async def trace(tracing: Tracing, runner: Runner, checkout: Path, sandbox: Sandb
     )
     result = await sandbox.run(spec)
     found = [msgspec.json.decode(line, type=_Record) for line in records(result.stdout, nonce)]
-    tests = tuple(TestTrace(r.test, r.failed, r.lines, r.frames) for r in found if r.test is not None)
+    tests = tuple(TestTrace(r.test, r.failed, r.lines, r.frames, r.stopped) for r in found if r.test is not None)
     if not any(t.test in tracing.failing for t in tests):
         return None
     imported = next((r.imported for r in found if r.imported is not None), {})

@@ -1,8 +1,8 @@
 """Which candidates make failing tests pass? Screening only: whatever passes here is judged again, cold, by the engine.
 
-Settings: `nonce`, `args`, `wanted` (failing node ids), `modules` and `files` (to warm up with), `early` (fork before pytest loads any
-conftest), `seconds`, `lookahead` (how many more indices are tried after the first that fixes everything), `stop` (a file that
-names the last index still of interest), `candidates`: `[index, path, content in base64]`.
+Settings: `nonce`, `args`, `wanted` (failing node ids), `modules` and `files` (to warm up with), `hangs` (the unchanged project does),
+`early` (fork before pytest loads any conftest), `seconds`, `lookahead` (how many more indices are tried after the first that fixes
+everything), `stop` (a file that names the last index still of interest), `candidates`: `[index, path, content in base64]`.
 """
 
 import base64
@@ -103,6 +103,7 @@ class _Screen:
     def _baseline(self) -> bool:
         """The unchanged project, for the time it takes and for tests that fail only in the whole suite."""
         zygote = self._zygote
+        zygote.cpu_s, zygote.wall_s = (1.0, 3.0) if self._settings["hangs"] else (20.0, 30.0)
         began = time.monotonic()
         record = zygote.fork()
         if zygote.is_child:

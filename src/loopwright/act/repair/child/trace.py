@@ -37,7 +37,7 @@ class _Spectra:
         self._began = time.monotonic()
         self._tracer = tracer_for(settings["tracer"], checkout)
         self._tracer.start()  # before pytest: a conftest imports the project while pytest is configured
-        self._failed = False
+        self._failed = self._stopped = False
         self._frames: list[tuple[str, int]] = []
 
     def pytest_configure(self) -> None:
@@ -54,19 +54,22 @@ class _Spectra:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: Any) -> Iterator[None]:
         self._tracer.take()
-        self._failed, self._frames = False, []
+        self._failed, self._stopped, self._frames = False, False, []
         signal.setitimer(signal.ITIMER_REAL, self._test_seconds)
         try:
             return (yield)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             lines = self._tracer.take()
-            self._out.emit({"test": item.nodeid, "failed": self._failed, "lines": lines, "frames": self._frames})
+            record = {"test": item.nodeid, "failed": self._failed, "stopped": self._stopped}
+            self._out.emit({**record, "lines": lines, "frames": self._frames})
             if time.monotonic() - self._began > self._seconds:
                 item.session.shouldstop = "time is up"
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: Any, call: Any) -> Iterator[None]:
+        if call.excinfo is not None and call.excinfo.errisinstance(_Hung):
+            self._stopped = True
         if call.excinfo is not None and not call.excinfo.errisinstance(pytest.skip.Exception):
             self._failed = True
             traceback = call.excinfo.tb
