@@ -8,7 +8,7 @@ import pytest
 
 from loopwright.act.repair.edits import Edit
 from loopwright.act.repair.runner import Runner
-from loopwright.act.repair.screen import Screened, Screening, screen
+from loopwright.act.repair.screen import Screened, Screening, Unusable, screen
 from loopwright.sandbox.plain import PlainSandbox
 from support.workshops import write_files
 
@@ -57,14 +57,22 @@ def whole_file(text: str) -> Edit:
     return Edit("deep.py", 0, len(BEFORE.encode()), text.encode(), "test", 1)
 
 
-def screened(tmp_path: Path, texts: list[str], *, early: bool = False, lookahead: int = 1000) -> list[Screened]:
-    checkout = write_files(tmp_path / "checkout", FILES)
+def screened(
+    tmp_path: Path,
+    texts: list[str],
+    *,
+    early: bool = False,
+    lookahead: int = 1000,
+    jobs: int = 1,
+    wanted: str = TEST,
+) -> list[Screened]:
+    checkouts = tuple(write_files(tmp_path / f"checkout{n}", FILES) for n in range(jobs))
     screening = Screening(
         runner=Runner((sys.executable,), ("-q",), {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}),
-        wanted=(TEST,),
+        wanted=(wanted,),
         modules=(),
         files=("deep.py", "tests/test_answer.py"),
-        jobs=(checkout,),
+        jobs=checkouts,
         sandbox=PlainSandbox(tmp_path / "homes", "/usr/bin:/bin"),
         action_id="r1/a1",
         seconds_left=lambda: 60.0,
@@ -74,7 +82,7 @@ def screened(tmp_path: Path, texts: list[str], *, early: bool = False, lookahead
     )
     edits = enumerate(whole_file(text) for text in texts)
     found, _ = asyncio.run(screen(screening, edits, {"deep.py": BEFORE.encode()}, lambda _: None))
-    assert (checkout / "deep.py").read_text() == BEFORE
+    assert all((checkout / "deep.py").read_text() == BEFORE for checkout in checkouts)
     return found
 
 
@@ -103,7 +111,7 @@ def test_candidates_of_the_same_length_are_never_taken_for_each_other(tmp_path: 
 
 
 def test_stale_byte_code_in_the_checkout_is_not_used(tmp_path: Path) -> None:
-    checkout = write_files(tmp_path / "checkout", {**FILES, "deep.py": GOOD})
+    checkout = write_files(tmp_path / "checkout0", {**FILES, "deep.py": GOOD})
     import py_compile
 
     py_compile.compile(
@@ -119,29 +127,15 @@ def test_the_search_ends_so_many_edits_after_the_first_good_one(tmp_path: Path) 
     assert [s.index for s in found] == [0, 1, 2, 3, 4]
 
 
+def test_the_first_good_edit_wins_however_slow_the_job_that_has_it(tmp_path: Path) -> None:
+    """The second job begins at edit 16, which is good at once; edit 3 of the first job is good too, and slow."""
+    wrong = BEFORE.replace("41", "40")
+    slow = "import time\n\n\ndef answer():\n    time.sleep(1)\n    return 42\n"
+    found = screened(tmp_path, [*[wrong] * 3, slow, *[wrong] * 12, GOOD, *[wrong] * 15], lookahead=0, jobs=2)
+    assert [(s.index, s.complete) for s in found] == [(0, False), (1, False), (2, False), (3, True)]
+
+
 def test_a_test_that_passes_by_itself_is_not_searched_for(tmp_path: Path) -> None:
     """It fails only among the others: no edit could be told from any other, and the caller takes whole runs instead."""
-    from loopwright.act.repair.screen import Unusable
-
-    write_files(tmp_path / "checkout", FILES)
-    global_before = FILES["deep.py"]
-    assert global_before == BEFORE
     with pytest.raises(Unusable, match="pass when they run by themselves"):
-        screened_passing(tmp_path)
-
-
-def screened_passing(tmp_path: Path) -> None:
-    checkout = write_files(tmp_path / "passing", FILES)
-    screening = Screening(
-        runner=Runner((sys.executable,), ("-q",), {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}),
-        wanted=("tests/test_answer.py::test_other",),
-        modules=(),
-        files=(),
-        jobs=(checkout,),
-        sandbox=PlainSandbox(tmp_path / "homes", "/usr/bin:/bin"),
-        action_id="r1/a1",
-        seconds_left=lambda: 60.0,
-        lookahead=0,
-        patience=10,
-    )
-    asyncio.run(screen(screening, enumerate([whole_file(GOOD)]), {"deep.py": BEFORE.encode()}, lambda _: None))
+        screened(tmp_path, [GOOD], wanted="tests/test_answer.py::test_other")
