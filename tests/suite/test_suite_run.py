@@ -212,6 +212,14 @@ def test_unittest_names_its_tests(tmp_path: Path, shop: Workshop) -> None:
     }
 
 
+NOISY = """
+import unittest, sys
+class T(unittest.TestCase):
+    def test_a(self): pass
+    def test_x(self): sys.stderr.write("x\\n")
+"""
+
+
 @pytest.mark.parametrize(
     ("test", "status", "cases"),
     [
@@ -221,7 +229,7 @@ def test_unittest_names_its_tests(tmp_path: Path, shop: Workshop) -> None:
             1,
         ),
         (
-            "import unittest, sys\nclass T(unittest.TestCase):\n  def test_x(self): sys.stderr.write('x\\n')\n",
+            NOISY,
             "green",
             0,
         ),
