@@ -13,7 +13,7 @@ import msgspec
 import rfc8785
 
 from loopwright.errors import JournalCorrupt, JournalError, JournalTooNew
-from loopwright.journal.walk import can_hold_float, map_text
+from loopwright.journal.walk import can_hold_float, holds_float, map_text
 from loopwright.kernel.events import SCHEMA_VERSION, Body, Event, kind_of
 from loopwright.kernel.values import Value
 
@@ -85,7 +85,10 @@ def encode_bodies(bodies: Sequence[Body]) -> list[bytes]:
     """
     # msgspec writes the same bytes as RFC 8785 when there are no floats, 20 times faster; a property test holds them equal.
     try:
-        texts = [_general(body) if can_hold_float(type(body)) else _encoder.encode(body) for body in bodies]
+        texts = [
+            _general(body) if can_hold_float(type(body)) and holds_float(body) else _encoder.encode(body)
+            for body in bodies
+        ]
     except OverflowError:
         return [_general(body) for body in bodies]
     return texts if _maybe_too_big(b",".join(texts)) is None else [_general(body) for body in bodies]

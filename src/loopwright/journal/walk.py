@@ -10,7 +10,7 @@ from msgspec import inspect
 
 from loopwright.kernel.values import BlobRef
 
-__all__ = ["can_hold_float", "map_text"]
+__all__ = ["can_hold_float", "holds_float", "map_text"]
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -79,6 +79,23 @@ def _free(kind: inspect.Type) -> tuple[bool, bool]:
 def can_hold_float(kind: type[msgspec.Struct]) -> bool:
     """Whether a float can stand anywhere in a value of this type."""
     return _holds_float(inspect.type_info(kind), set())
+
+
+def holds_float(value: object) -> bool:
+    """Whether a float stands in this very value; also true for anything that is not known to be free of floats."""
+    if isinstance(value, msgspec.Struct):
+        return any(holds_float(getattr(value, name)) for name in _float_fields(type(value)))
+    if isinstance(value, tuple | list):
+        return any(holds_float(item) for item in value)
+    return not isinstance(value, str | int | None)
+
+
+@cache
+def _float_fields(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    """The fields of a struct in which a float can stand, at any depth."""
+    info = inspect.type_info(kind)
+    assert isinstance(info, inspect.StructType)
+    return tuple(field.name for field in info.fields if _holds_float(field.type, set()))
 
 
 def _holds_float(kind: inspect.Type, seen: set[type]) -> bool:

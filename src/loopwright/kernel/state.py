@@ -36,7 +36,7 @@ from loopwright.kernel.values import (
 
 __all__ = ["Ask", "Ending", "InFlight", "Judgement", "Mark", "State", "apply", "fold"]
 
-TRIED_WINDOW: Final = 1024
+TRIED_WINDOW: Final = 512
 LESSON_WINDOW: Final = 20
 MARK_WINDOW: Final = 10
 JUDGE_ATTEMPTS: Final = 2
@@ -323,7 +323,7 @@ def _planned(state: State, body: ev.Planned) -> Fields:
 
 
 def _proposed(state: State, body: ev.Proposed) -> Fields:
-    known = frozenset(state.tried)
+    known = state.tried
     repeated = tuple(
         Judgement(p.id, (Verdict("runtime", "fail", "the same edit was judged before"),))
         for p in body.proposals

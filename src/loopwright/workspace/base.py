@@ -161,7 +161,8 @@ def _make_read_only(files: Path) -> None:
             mode = os.lstat(path).st_mode
             if stat.S_ISREG(mode):
                 os.chmod(path, 0o555 if mode & 0o100 else 0o444)
-        os.chmod(folder, 0o555)  # noqa: S103 - it takes rights away
+        # Folders stay writable: a user removes `.loopwright` with a plain `rm -rf`.
+        os.chmod(folder, 0o755)  # noqa: S103
 
 
 def _load(place: Path, tree: str) -> Base:
