@@ -1,11 +1,13 @@
 """Processes are found by mark, session and descent, and one that is just replacing its program is waited for."""
 
+import asyncio
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from loopwright.sandbox.processes import Seen, end_all, with_mark, with_mark_prefix
+from loopwright.sandbox.processes import Seen, end_all, reaped, with_mark, with_mark_prefix
 
 NOBODY: frozenset[int] = frozenset()
 
@@ -90,3 +92,26 @@ def test_a_process_that_is_not_confirmed_is_not_touched() -> None:
     finally:
         stranger.kill()
         stranger.wait()
+
+
+def test_waiting_for_a_killed_process_outlasts_being_cancelled_again(tmp_path: Path) -> None:
+    """Abandoned, its transport would outlive the loop and complain from there."""
+
+    async def main() -> None:
+        process = await asyncio.create_subprocess_exec("sleep", "1000", cwd=tmp_path)
+        waiting = asyncio.create_task(reaped(process))
+        for _ in range(3):
+            await asyncio.sleep(0)
+            waiting.cancel()
+            await asyncio.sleep(0)
+            ended_early = waiting.done()
+            if ended_early:
+                break
+        process.kill()
+        await asyncio.wait({waiting})
+        await process.wait()
+        assert not ended_early
+        assert waiting.cancelled()
+        assert process.returncode == -signal.SIGKILL
+
+    asyncio.run(main())

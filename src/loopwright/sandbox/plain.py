@@ -19,7 +19,7 @@ from typing import IO, Literal
 
 from loopwright.errors import SandboxError
 from loopwright.sandbox.capture import Capture
-from loopwright.sandbox.processes import end_all, pids, with_mark, with_mark_prefix
+from loopwright.sandbox.processes import end_all, pids, reaped, with_mark, with_mark_prefix
 from loopwright.sandbox.protocol import ExecResult, ExecSpec, Limits
 from loopwright.sandbox.remove import remove_tree
 
@@ -102,7 +102,7 @@ class PlainSandbox:
             _, left = end_all(with_mark(f"{_CALL}={call}", besides=before, session=session))
             try:
                 if process is not None:
-                    await process.wait()
+                    await reaped(process)
                     await capture.drain(_DRAIN_S)
             finally:
                 capture.close()

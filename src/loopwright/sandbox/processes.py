@@ -4,6 +4,7 @@ Only a process that carries the mark, or that the kernel says belongs to the mar
 signalled, and through a pidfd, so that a number that was given to somebody else in between is not hit.
 """
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -12,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Scan", "Seen", "end_all", "pids", "with_mark", "with_mark_prefix"]
+__all__ = ["Scan", "Seen", "end_all", "pids", "reaped", "with_mark", "with_mark_prefix"]
 
 _PROC = Path("/proc")
 _PATIENCE_S = 5.0
@@ -115,6 +116,19 @@ def end_all(scan: Scan) -> tuple[int, tuple[int, ...]]:
                     killed.add(pid)
             os.close(handle)
     return len(killed), left
+
+
+async def reaped(process: asyncio.subprocess.Process) -> None:
+    """Wait for a killed process, also when cancelled again: abandoned, its transport would outlive the loop."""
+    ends = asyncio.ensure_future(process.wait())
+    cancelled: asyncio.CancelledError | None = None
+    while not ends.done():
+        try:
+            await asyncio.shield(ends)
+        except asyncio.CancelledError as again:
+            cancelled = again
+    if cancelled is not None:
+        raise cancelled
 
 
 def _open(found: tuple[int, ...]) -> dict[int, int]:
