@@ -146,8 +146,6 @@ class _Counting:
             sandbox=site.sandbox,
             runtime_dir=site.runtime_dir,
             now_ms=site.now_ms,
-            env_path=site.env_path,
-            virtual_env=site.virtual_env,
         )
 
 

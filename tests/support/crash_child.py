@@ -59,8 +59,6 @@ def _first(repository: Path, env: dict[str, str], place: Path, run_id: str, cras
         sandbox=site.sandbox,
         runtime_dir=site.runtime_dir,
         now_ms=site.now_ms,
-        env_path=site.env_path,
-        virtual_env=site.virtual_env,
     )
     runs.start(site, loopfile.read(place / "loop.md"), runs.StartOptions(run_id=run_id, jobs=2))
     _drive(site, place, run_id)

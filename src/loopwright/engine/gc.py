@@ -5,10 +5,11 @@ import re
 from collections.abc import Iterator
 
 from loopwright.engine import runs
-from loopwright.engine.site import Site
+from loopwright.engine.site import HOMES, Site
 from loopwright.errors import BlobCorrupt, BlobMissing
 from loopwright.journal.blobs import Blobs
 from loopwright.kernel.values import BlobRef, Value
+from loopwright.sandbox.remove import remove_tree
 from loopwright.workspace.garbage import collect_garbage
 
 __all__ = ["Freed", "collect"]

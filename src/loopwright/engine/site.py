@@ -13,27 +13,29 @@ from loopwright.journal.opening import open_journal
 from loopwright.journal.protocol import Journal
 from loopwright.journal.redact import Redactor
 from loopwright.sandbox.plain import PlainSandbox
+from loopwright.sandbox.programs import ResolvingSandbox, search_path
 from loopwright.sandbox.protocol import Sandbox
 from loopwright.workspace.repository import Repository
 
-__all__ = ["RUNTIME_DIR", "Site", "new_run_id", "open_site", "wall_clock_ms"]
+__all__ = ["HOMES", "RUNTIME_DIR", "Site", "new_run_id", "open_site", "wall_clock_ms"]
 
 RUNTIME_DIR = ".loopwright"
+
+HOMES = "homes"
+"""Below the runtime folder: the private HOME and TMPDIR of commands, each used by one call at a time."""
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """`runtime_dir` is `.loopwright/` of the repository; `env_path` and `virtual_env` are what programs are looked up with."""
+    """`runtime_dir` is `.loopwright/` of the repository."""
 
     repository: Repository
     journal: Journal
     sandbox: Sandbox
     runtime_dir: Path
     now_ms: Clock
-    env_path: str
-    virtual_env: str | None
 
     def run_dir(self, run_id: str) -> Path:
         return self.runtime_dir / "runs" / run_id
@@ -60,18 +62,25 @@ def open_site(directory: Path, env: Mapping[str, str], now_ms: Clock = wall_cloc
     )
     repository.exclude_runtime_dir()
     env_path = env.get("PATH", os.defpath)
+    virtual_env = env.get("VIRTUAL_ENV")
+    path = search_path(repository.root, env_path, virtual_env, sys.executable)
     return Site(
         repository=repository,
         journal=journal,
-        sandbox=PlainSandbox(runtime_dir / "home", _path_with_own_python(env_path)),
+        sandbox=ResolvingSandbox(
+            PlainSandbox(runtime_dir / HOMES, path),
+            repository.root,
+            env_path,
+            virtual_env,
+            sys.executable,
+            _user_packages(env),
+        ),
         runtime_dir=runtime_dir,
         now_ms=now_ms,
-        env_path=env_path,
-        virtual_env=env.get("VIRTUAL_ENV"),
     )
 
 
-def _path_with_own_python(env_path: str) -> str:
-    """Our interpreter's folder comes last: a machine that has only `python3` still finds a `python`."""
-    own = str(Path(sys.executable).parent)
-    return env_path if own in env_path.split(os.pathsep) else os.pathsep.join((env_path, own))
+def _user_packages(env: Mapping[str, str]) -> dict[str, str]:
+    """A command's HOME is empty and private; what the user installed with `pip install --user` must still be found."""
+    base = env.get("PYTHONUSERBASE") or str(Path(env.get("HOME", "/nonexistent")) / ".local")
+    return {"PYTHONUSERBASE": base} if (Path(base) / "lib").is_dir() else {}

@@ -105,6 +105,8 @@ def pytest_argv(
     out.append("--maxfail=0")
     if not any(a.partition("=")[0] == "--rootdir" for a in argv):
         out.append("--rootdir=.")  # node ids relative to the checkout, wherever the configuration lies
+    if not any(a.partition("=")[0] == "--confcutdir" for a in argv):
+        out.append("--confcutdir=.")  # the checkout lies below the user's own, whose conftest.py is not part of it
     if cache_option and not any(a.partition("=")[0] in _CACHE_OPTIONS for a in argv):
         out += ["-p", "no:cacheprovider"]
     return (*out, *extra, *ids)
