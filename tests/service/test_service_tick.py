@@ -1,12 +1,17 @@
 """The service as a whole, tick by tick, over a real repository and the real driver; no time passes but the clock's."""
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 
+from loopwright.errors import WorkspaceError
 from loopwright.kernel import events as ev
 from loopwright.kernel.state import fold
+from loopwright.loopfile import LoopFile
+from loopwright.testing.memory import MemoryJournal
+from loopwright.testing.noop import noop_start
 from support.repositories import git
-from support.services import HOUR_MS, MINUTE_MS, Served, loop_text, ticket_text
+from support.services import HOUR_MS, MINUTE_MS, Served, loop_text, started_by, ticket_text
 
 HOURLY = '[{cron: "0 * * * *"}]'
 
@@ -166,6 +171,7 @@ def test_a_run_that_its_owner_resumes_by_hand_is_left_to_him_while_he_writes(tmp
         made = len(served.drivers_made)
         with served.journal.lease(fired.run_id):
             service.tick()
+            await service.dispatch.idle()
             assert len(served.drivers_made) == made, "he may just be about to"
             await served.ticks(service, 60)
         tried = len(served.drivers_made) - made
@@ -233,3 +239,96 @@ def append(served: Served, run_id: str, body: ev.Body) -> None:
     head = served.journal.head(run_id)
     assert head is not None
     served.journal.append(run_id, [body], expect_seq=head.seq, at_ms=served.clock())
+
+
+def test_a_tick_over_waiting_runs_reads_no_stream_and_holds_no_task(tmp_path: Path) -> None:
+    reads: list[str] = []
+
+    class Counted(MemoryJournal):
+        def read(self, run_id: str, after: int = 0) -> Iterator[ev.Event]:
+            reads.append(run_id)
+            return super().read(run_id, after)
+
+    served = Served.make(tmp_path, {"fix.md": loop_text(when="[{git: main}]")})
+    served.journal = Counted(served.clock)
+    paused: list[ev.Body] = [noop_start(1), ev.PauseRequested("ann", "x"), ev.RunPaused("x")]
+    for number in range(50):
+        served.journal.append(f"w{number}", paused, expect_seq=0)
+
+    async def scenario() -> None:
+        service = served.start()
+        await served.ticks(service, 2)
+        reads.clear()
+        await served.ticks(service, 5)
+        assert reads == []
+        assert service.standings.counts() == (0, 50)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        append(served, "w7", ev.StopRequested("ann", "enough"))
+        await served.ticks(service, 5)
+        assert set(reads) == {"w7"}
+        assert service.standings.counts() == (0, 49)
+
+    asyncio.run(scenario())
+
+
+def test_a_run_that_cannot_be_begun_is_given_up_in_the_journal_and_does_not_fire_again(tmp_path: Path) -> None:
+    served = Served.make(tmp_path, {"fix.md": loop_text(when="[{ticket: tickets/}]")})
+    tried: list[str] = []
+
+    def begin(loop_file: LoopFile, fired: ev.TriggerFired) -> None:
+        tried.append(fired.run_id)
+        raise WorkspaceError("no room")
+
+    served.refusal = begin
+    served.write("tickets/one.md", ticket_text())
+
+    async def scenario() -> None:
+        service = served.start()
+        await served.ticks(service, 30, 60_000)
+        assert len(served.fired()) == 1
+        assert tried == [served.fired()[0].run_id] * 5
+        last = served.skipped()[-1]
+        assert (last.reason, last.subject) == ("error", "tickets/one.md") and "no room" in last.detail
+        served.refusal = None
+        served.write("tickets/one.md", ticket_text("anew"))
+        await served.ticks(service, 5)
+        assert len(served.fired()) == 2 and len(served.runs()) == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_run_that_was_begun_meanwhile_is_not_begun_again_and_no_failure(tmp_path: Path) -> None:
+    """Another machine's service on the same journal may be a moment ahead."""
+    served = Served.make(tmp_path, {"fix.md": loop_text(when="[{ticket: tickets/}]")})
+    served.refusal = lambda loop_file, fired: (
+        served.journal.append(fired.run_id, [started_by(loop_file, fired)], expect_seq=0) and None
+    )
+    served.write("tickets/one.md", ticket_text())
+
+    async def scenario() -> None:
+        service = served.start()
+        await served.ticks(service, 5)
+        assert served.log.of("failed") == []
+        assert served.runs() == [fired.run_id for fired in served.fired()]
+        assert len(served.log.of("finished")) == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_service_that_another_one_outran_looks_again_and_does_not_fire_twice(tmp_path: Path) -> None:
+    served = Served.make(tmp_path, {"fix.md": loop_text(when="[{ticket: tickets/}]")})
+    served.write("tickets/one.md", ticket_text())
+
+    async def scenario() -> None:
+        one, other = served.start(), served.start()
+        for _ in range(6):
+            one.tick()
+            other.tick()
+            await one.dispatch.idle()
+            await other.dispatch.idle()
+            served.clock.advance(1000)
+        assert [fired.subject for fired in served.fired()] == ["tickets/one.md"]
+        assert len(served.runs()) == 1
+        assert served.log.of("failed") == []
+
+    asyncio.run(scenario())

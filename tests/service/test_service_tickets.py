@@ -58,7 +58,9 @@ def test_only_regular_markdown_files_of_the_folder_are_tickets(tmp_path: Path) -
     (tickets / "link.md").symlink_to(tmp_path / "outside.md")
     os.mkfifo(tickets / "pipe.md")
     (tickets / "folder.md").mkdir()
-    assert looked(TicketFolder(tmp_path, "tickets/")) == ["tickets/a.md", "tickets/b.md"]
+    said: list[str] = []
+    assert looked(TicketFolder(tmp_path, "tickets/", said.append)) == ["tickets/a.md", "tickets/b.md"]
+    assert said == []
 
 
 def test_a_folder_that_is_a_link_is_said_and_not_followed(tmp_path: Path) -> None:

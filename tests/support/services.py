@@ -78,6 +78,7 @@ class Served:
     performer: Callable[[str], Performer] = lambda run_id: NoopPerformer()
     runs_at_once: int = 2
     ids: Callable[[], str] = field(default_factory=lambda: map("r{:03}".format, itertools.count(1)).__next__)
+    refusal: Callable[[LoopFile, ev.TriggerFired], None] | None = None
     drivers_made: list[str] = field(default_factory=list)
 
     @classmethod
@@ -102,6 +103,8 @@ class Served:
         )
 
     def begin(self, loop_file: LoopFile, fired: ev.TriggerFired) -> None:
+        if self.refusal is not None:
+            self.refusal(loop_file, fired)
         self.journal.append(fired.run_id, [started_by(loop_file, fired)], expect_seq=0, at_ms=self.clock())
 
     def make_driver(self, run_id: str) -> Drives:

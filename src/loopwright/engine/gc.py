@@ -43,6 +43,7 @@ def collect(site: Site, *, blobs_older_than_s: int = BLOBS_OLDER_THAN_S) -> Free
     count = size_bytes = 0
     if isinstance(blobs, Blobs):
         count, size_bytes = blobs.sweep(_referenced(site, blobs), older_than_s=blobs_older_than_s)
+        remove_tree(site.runtime_dir / HOMES)
     return Freed(freed_bytes, driven, count, size_bytes)
 
 
