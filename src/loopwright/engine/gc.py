@@ -39,11 +39,11 @@ def collect(site: Site, *, blobs_older_than_s: int = BLOBS_OLDER_THAN_S) -> Free
     freed_bytes = 0
     if not driven:
         freed_bytes = collect_garbage(site.runtime_dir, (), trees_older_than_s=TREES_OLDER_THAN_S, now_ms=site.now_ms())
+        remove_tree(site.runtime_dir / HOMES)
     blobs = site.journal.blobs
     count = size_bytes = 0
     if isinstance(blobs, Blobs):
         count, size_bytes = blobs.sweep(_referenced(site, blobs), older_than_s=blobs_older_than_s)
-        remove_tree(site.runtime_dir / HOMES)
     return Freed(freed_bytes, driven, count, size_bytes)
 
 
