@@ -300,9 +300,11 @@ def test_a_run_that_cannot_be_begun_is_given_up_in_the_journal_and_does_not_fire
 def test_a_run_that_was_begun_meanwhile_is_not_begun_again_and_no_failure(tmp_path: Path) -> None:
     """Another machine's service on the same journal may be a moment ahead."""
     served = Served.make(tmp_path, {"fix.md": loop_text(when="[{ticket: tickets/}]")})
-    served.refusal = lambda loop_file, fired: (
-        served.journal.append(fired.run_id, [started_by(loop_file, fired)], expect_seq=0) and None
-    )
+
+    def begun_elsewhere(loop_file: LoopFile, fired: ev.TriggerFired) -> None:
+        served.journal.append(fired.run_id, [started_by(loop_file, fired)], expect_seq=0)
+
+    served.refusal = begun_elsewhere
     served.write("tickets/one.md", ticket_text())
 
     async def scenario() -> None:
@@ -315,13 +317,14 @@ def test_a_run_that_was_begun_meanwhile_is_not_begun_again_and_no_failure(tmp_pa
     asyncio.run(scenario())
 
 
-def test_a_service_that_another_one_outran_looks_again_and_does_not_fire_twice(tmp_path: Path) -> None:
+def test_a_service_that_another_one_outran_looks_again_and_neither_fires_twice_nor_never(tmp_path: Path) -> None:
     served = Served.make(tmp_path, {"fix.md": loop_text(when="[{ticket: tickets/}]")})
-    served.write("tickets/one.md", ticket_text())
 
     async def scenario() -> None:
         one, other = served.start(), served.start()
-        for _ in range(6):
+        for moment in range(8):
+            if moment == 2:
+                served.write("tickets/one.md", ticket_text())
             one.tick()
             other.tick()
             await one.dispatch.idle()
@@ -329,6 +332,9 @@ def test_a_service_that_another_one_outran_looks_again_and_does_not_fire_twice(t
             served.clock.advance(1000)
         assert [fired.subject for fired in served.fired()] == ["tickets/one.md"]
         assert len(served.runs()) == 1
+        served.write("tickets/two.md", ticket_text())
+        await served.ticks(other, 3)
+        assert [fired.subject for fired in served.fired()] == ["tickets/one.md", "tickets/two.md"]
         assert served.log.of("failed") == []
 
     asyncio.run(scenario())
