@@ -67,6 +67,12 @@ def test_an_open_ticket_fires_at_first_sight_once_and_again_when_its_text_change
     assert [type(one) for one in made] == [Fire]
 
 
+def test_another_ticket_with_the_same_text_is_another_ticket() -> None:
+    state, _ = step(ScheduleState(), facts(folder("a.md")))
+    _, made = step(state, facts(folder("a.md", "b.md")))
+    assert [one.subject for one in made if isinstance(one, Fire)] == ["tickets/b.md"]
+
+
 def test_of_many_moments_the_newest_fires_and_one_event_counts_the_others() -> None:
     _, made = step(seen(due()), facts(due(10, 20, 30)))
     missed, fire = made

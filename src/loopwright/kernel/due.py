@@ -17,6 +17,7 @@ from loopwright.kernel.schedule import (
     counted,
     evidence_of,
     key_of,
+    ticket_of,
     ticket_part,
 )
 from loopwright.kernel.values import Value
@@ -185,9 +186,12 @@ def _refusal(
         return "active", f"{run_id} is not finished"
     on = set(facts.active.values())
     for mark in state.marks.values():
-        # Which trigger it was does not matter: the same loop found the same tree, and the same ticket, before.
-        if mark.fired is not None and mark.fired.evidence == evidence and mark.fired.run_id not in on:
-            return "unchanged", f"nothing has changed since run {mark.fired.run_id}"
+        fired = mark.fired
+        if fired is None or fired.evidence != evidence or fired.run_id in on:
+            continue
+        # Which trigger it was does not matter, which ticket does: two of them may well have the same text.
+        if ticket_of(fired) == ticket:
+            return "unchanged", f"nothing has changed since run {fired.run_id}"
     return None
 
 
