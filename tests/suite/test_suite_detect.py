@@ -24,6 +24,10 @@ UNITTEST = "import unittest\nclass TestA(unittest.TestCase):\n    def test_x(sel
         ({"tests/test_a.py": UNITTEST, "tests/test_b.py": "async def test_y(): pass\n"}, "python -m pytest -q"),
         ({"test_a.py": UNITTEST}, "python -m unittest"),
         ({"tests/test_a.py": UNITTEST}, "python -m unittest discover -s tests"),
+        # unittest's tests in a project that says that pytest runs them
+        ({"test_a.py": UNITTEST, "tox.ini": "[testenv]\ndeps =\n    pytest\n    pytest-cov\n"}, "python -m pytest -q"),
+        ({"test_a.py": UNITTEST, "requirements-dev.txt": "pytest>=8\n"}, "python -m pytest -q"),
+        ({"test_a.py": UNITTEST, "requirements-dev.txt": "pytest-cov\nnot-pytest\n"}, "python -m unittest"),
         ({"tests/__init__.py": "", "tests/test_a.py": UNITTEST}, "python -m unittest discover -s tests -t ."),
         ({"package.json": '{"scripts": {"test": "jest"}}'}, "npm test"),
         ({"package.json": '{"scripts": {"test": "echo \\"Error: no test specified\\" && exit 1"}}'}, None),

@@ -25,6 +25,19 @@ _PYTEST_SECTIONS = (
     ("setup.cfg", re.compile(r"^\[tool:pytest\]", re.MULTILINE)),
     ("tox.ini", re.compile(r"^\[pytest\]", re.MULTILINE)),
 )
+# Where a project says what its tests need; unittest's tests run under pytest as well, and are told apart test by test there.
+_DECLARING = (
+    "pyproject.toml",
+    "setup.cfg",
+    "setup.py",
+    "tox.ini",
+    "noxfile.py",
+    "Pipfile",
+    "requirements*.txt",
+    "*requirements.txt",
+    "requirements/*.txt",
+)
+_NAMES_PYTEST = re.compile(r"(?<![\w.-])pytest(?![\w.-])")
 _SKIPPED = frozenset({"node_modules", "venv", "env", "build", "dist", "target", "site-packages", "__pycache__"})
 _TEST_FILE = re.compile(r"test_.*\.py|.*_test\.py")
 _USES_PYTEST = re.compile(
@@ -42,12 +55,17 @@ def detect(root: Path) -> str | None:
     if any(section.search(_text(root / name)) for name, section in _PYTEST_SECTIONS):
         return PYTEST
     if (python := _by_test_files(root)) is not None:
-        return python
+        return PYTEST if _declares_pytest(root) else python
     if _has_npm_test(root / "package.json"):
         return "npm test"
     if (root / "go.mod").is_file():
         return "go test ./..."
     return "cargo test" if (root / "Cargo.toml").is_file() else None
+
+
+def _declares_pytest(root: Path) -> bool:
+    paths = (path for pattern in _DECLARING for path in sorted(root.glob(pattern)))
+    return any(_NAMES_PYTEST.search(_text(path)) for path in paths)
 
 
 def _by_test_files(root: Path) -> str | None:
