@@ -12,7 +12,7 @@ from loopwright.engine.beats import Beats
 from loopwright.engine.site import Site
 from loopwright.errors import ActionError, LoopwrightError
 from loopwright.kernel import events as ev
-from loopwright.kernel.state import State
+from loopwright.kernel.state import State, beat_of
 from loopwright.kernel.values import (
     Action,
     Deliver,
@@ -158,7 +158,7 @@ class SitePerformer:
 
 
 def _beat_name(action: Action) -> str:
-    return str(action.work.__struct_config__.tag)
+    return beat_of(action.work)
 
 
 def _wall(started_s: float) -> Spend:

@@ -7,8 +7,6 @@ starts. An empty answer means that the run waits (for what is in flight, for a p
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
-
 from loopwright.kernel import events as ev
 from loopwright.kernel.decide import decide
 from loopwright.kernel.state import Ending, State, apply
@@ -115,8 +113,7 @@ def _acting(state: State) -> tuple[Command, ...]:
         return _escalate(
             state, f"rung {state.rung + 1} failed {state.failures_in_a_row} times: {state.marks[-1].message}"
         )
-    # The iteration that was planned counts already; only what can run out while it acts is looked at again.
-    ending = check(_with_iteration_allowed(state))
+    ending = check(state, begun=True)
     if ending is not None:
         return _stop(ending)
     if state.failures_in_a_row >= RUNG_FAILURES:
@@ -198,10 +195,6 @@ def _finish(state: State, ending: Ending) -> Record:
     return Record(ev.RunFinished(ending.reason, EXIT_CODES[ending.reason], ending.why))
 
 
-def _with_iteration_allowed(state: State) -> State:
-    return msgspec.structs.replace(state, iteration=max(0, state.iteration - 1))
-
-
 def _perform(state: State, work: Work, effect: Effect) -> tuple[Command, ...]:
     return (_command(state, work, effect, 0),)
 
@@ -210,8 +203,7 @@ def _command(state: State, work: Work, effect: Effect, offset: int) -> Perform:
     """`offset`: how many other actions are commanded in the same answer; ids count on."""
     reserve = reserve_for(state.loop.act[work.rung]) if isinstance(work, Propose) else Spend()
     timeout_s = state.loop.action_timeout_s
-    left_ms = state.remaining().wall_ms
-    if isinstance(work, Propose) and left_ms is not None:
+    if isinstance(work, Propose) and state.budget.wall_ms is not None:
         # Only the search is cut short by the run's minutes: judging what it found is bounded by its own time-out.
-        timeout_s = max(1, min(timeout_s, left_ms // 1000))
+        timeout_s = max(1, min(timeout_s, (state.budget.wall_ms - state.active_ms) // 1000))
     return Perform(Action(f"a{state.intents + 1 + offset}", effect, work, timeout_s), reserve)

@@ -6,7 +6,7 @@ thousand events must fold in about a second.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 
@@ -32,9 +32,10 @@ from loopwright.kernel.values import (
     StopReason,
     Value,
     Verdict,
+    Work,
 )
 
-__all__ = ["Ask", "Ending", "InFlight", "Judgement", "Mark", "State", "apply", "fold"]
+__all__ = ["Ask", "Ending", "InFlight", "Judgement", "Mark", "State", "apply", "beat_of", "fold"]
 
 TRIED_WINDOW: Final = 512
 LESSON_WINDOW: Final = 20
@@ -156,6 +157,14 @@ class State(Value, frozen=True):
         raise IllegalTransition(f"proposal {proposal_id!r}: not one of iteration {self.iteration}")
 
 
+def beat_of(work: Work) -> str:
+    """The word for what an action does: observe, plan, propose, evaluate, keep or deliver."""
+    return _BEATS[type(work)]
+
+
+_BEATS: Final = {kind: str(kind.__struct_config__.tag) for kind in get_args(Work)}
+_OK: Final = {kind: Mark(beat, "ok", "") for kind, beat in _BEATS.items()}
+
 Fields = dict[str, Any]
 """Private: the fields of `State` that one event replaces."""
 
@@ -270,8 +279,8 @@ def _settled(
     work = state.work_of(action_id).action.work
     marks = state.marks
     if status not in ("unknown", "cancelled"):
-        beat = work.__struct_config__.tag
-        marks = (*marks, Mark(str(beat), status, signature, message))[-MARK_WINDOW:]
+        mark = _OK[type(work)] if status == "ok" else Mark(beat_of(work), status, signature, message)
+        marks = (*marks[1 - MARK_WINDOW :], mark)
     return {
         "inflight": tuple(f for f in state.inflight if f.action.id != action_id),
         "spent": state.spent.plus(spend),

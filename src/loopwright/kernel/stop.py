@@ -43,9 +43,12 @@ def reserve_for(rung: Rung) -> Spend:
     return Spend()
 
 
-def check(state: State) -> Ending | None:
-    """The first rule that ends the run now; asked between iterations and before each proposal."""
+def check(state: State, *, begun: bool = False) -> Ending | None:
+    """The first rule that ends the run now; asked between iterations, and with `begun` before an iteration that was planned acts:
+    it counts already, and only what can run out while it acts is looked at again."""
     for rule in _RULES:
+        if begun and rule in _BETWEEN:
+            continue
         ending = rule(state)
         if ending is not None:
             return ending
@@ -89,7 +92,7 @@ def minutes(state: State) -> Ending | None:
 
 def money(state: State) -> Ending | None:
     """Dollars or tokens are used up, or what is left cannot cover what the next rung reserves."""
-    if not state.loop.act:
+    if not state.loop.act or (state.budget.usd_micros is None and state.budget.tokens is None):
         return None
     reserve = reserve_for(state.loop.act[state.rung])
     match state.remaining().short_of(reserve):
@@ -119,7 +122,7 @@ def error_rate(state: State) -> Ending | None:
     limit = state.loop.stop.error_rate
     if limit is None or len(state.marks) < MARKS_FOR_RATE:
         return None
-    failed = sum(mark.status != "ok" for mark in state.marks)
+    failed = len([mark for mark in state.marks if mark.status != "ok"])
     if failed > limit * len(state.marks):
         return Ending("error_rate", f"{failed} of the last {len(state.marks)} actions failed")
     return None
@@ -157,3 +160,6 @@ _RULES: Final[tuple[Callable[[State], Ending | None], ...]] = (
     cycle,
     plateau,
 )
+
+# Rules about whole iterations: the one that is planned may still act.
+_BETWEEN: Final = frozenset({iterations, plateau})

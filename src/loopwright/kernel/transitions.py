@@ -4,11 +4,11 @@
 drivers and budgets come and go while a run is in any phase.
 """
 
-from typing import Final
+from typing import Final, get_args
 
 from loopwright.errors import IllegalTransition
 from loopwright.kernel import events as ev
-from loopwright.kernel.values import Phase
+from loopwright.kernel.values import Decision, Phase, Work
 
 __all__ = ["LIVE", "OVERLAY", "TABLE", "diagram", "label_of", "next_phase"]
 
@@ -66,11 +66,27 @@ OVERLAY: Final[frozenset[str]] = frozenset(
 
 def label_of(body: ev.Body) -> str:
     """The table's name of an event: its kind, refined by what was intended or decided."""
-    if type(body) is ev.ActionIntended:
-        return f"intended.{body.action.work.__struct_config__.tag}"
-    if type(body) is ev.Decided:
-        return f"decided.{body.decision.__struct_config__.tag}"
-    return ev.kind_of(body)
+    kind = type(body)
+    if kind is ev.ActionIntended:
+        return _LABELS[kind, type(body.action.work)]  # type: ignore[union-attr]
+    if kind is ev.Decided:
+        return _LABELS[kind, type(body.decision)]  # type: ignore[union-attr]
+    return _LABELS[kind, None]
+
+
+def _labels() -> dict[tuple[type, type | None], str]:
+    labels: dict[tuple[type, type | None], str] = {}
+    for kind in get_args(ev.Body):
+        labels[kind, None] = str(kind.__struct_config__.tag)
+    for work in get_args(Work):
+        labels[ev.ActionIntended, work] = f"intended.{work.__struct_config__.tag}"
+    for decision in get_args(Decision):
+        labels[ev.Decided, decision] = f"decided.{decision.__struct_config__.tag}"
+    return labels
+
+
+# Looked up for every event of a fold: asking the types each time would cost more than the transition itself.
+_LABELS: Final = _labels()
 
 
 def next_phase(phase: Phase, label: str) -> Phase:
