@@ -42,15 +42,21 @@ async def serve(
 
     from loopwright.engine import runs
     from loopwright.engine.log import Line
+    from loopwright.engine.report import write_run_report
     from loopwright.engine.service import Service, ServiceParts, run_service
     from loopwright.engine.site import new_run_id
     from loopwright.kernel import events as ev
-    from loopwright.kernel.schedule import ticket_of
+    from loopwright.kernel.schedule import commit_of, ticket_of
     from loopwright.loopfile import LoopFile
 
     def begin(loop_file: LoopFile, fired: ev.TriggerFired) -> None:
-        options = runs.StartOptions(trigger=fired.trigger, ticket=ticket_of(fired), run_id=fired.run_id)
+        options = runs.StartOptions(
+            trigger=fired.trigger, ticket=ticket_of(fired), base=commit_of(fired), run_id=fired.run_id
+        )
         runs.start(site, loop_file, options)
+
+    def report(run_id: str) -> None:
+        write_run_report(site, run_id)
 
     with only_service(site.runtime_dir):
         service = Service(
@@ -64,6 +70,7 @@ async def serve(
                 make_driver=lambda run_id: runs.driver_for(site, run_id),
                 log=log,
                 runs_at_once=runs_at_once,
+                report=report,
             )
         )
         log.say(Line(site.now_ms(), "service", f"serving {loops_dir}, {runs_at_once} runs at once, pid {os.getpid()}"))

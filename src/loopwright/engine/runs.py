@@ -41,7 +41,8 @@ REQUEST_ATTEMPTS = 50
 
 @dataclass(frozen=True, slots=True)
 class StartOptions:
-    """`budget` narrows the loop's; it can never widen it. `snapshot`: the base is the work tree as it is, not HEAD."""
+    """`budget` narrows the loop's; it can never widen it. `snapshot`: the base is the work tree as it is. `base`: the base is this
+    commit; without either it is HEAD."""
 
     trigger: str = "hand"
     ticket: str | None = None
@@ -49,6 +50,7 @@ class StartOptions:
     budget: Budget = Budget()
     seed: int = 0
     snapshot: bool = False
+    base: str | None = None
     run_id: str | None = None
 
 
@@ -71,9 +73,9 @@ def plan_start(site: Site, loop_file: LoopFile, options: StartOptions, run_id: s
             f"the base is a snapshot of the work tree with {_paths(dirty)} uncommitted",
         )
     else:
-        commit = repository.resolve("HEAD")
+        commit = repository.resolve(options.base or "HEAD")
         tree = repository.tree_of(commit)
-        if dirty:
+        if dirty and options.base is None:
             told = (
                 *told,
                 f"{_paths(dirty)} uncommitted: not part of this run, its base is {commit[:10]}",

@@ -23,6 +23,7 @@ from loopwright.errors import LoopwrightError, StaleWriter
 from loopwright.journal.protocol import Journal
 from loopwright.kernel import events as ev
 from loopwright.kernel.schedule import ticket_of
+from loopwright.kernel.state import State
 from loopwright.loopfile import LoopFile
 from loopwright.workspace.repository import Repository
 
@@ -49,6 +50,8 @@ class ServiceParts:
     make_driver: Callable[[str], Drives]
     log: ServiceLog
     runs_at_once: int
+    report: Callable[[str], None] = lambda run_id: None
+    """Writes what a run leaves for people; called when its driver is done with it, for now or for good."""
 
 
 @dataclass(slots=True)
@@ -77,7 +80,7 @@ class Service:
             runs_at_once=parts.runs_at_once,
             now_ms=parts.now_ms,
             log=parts.log,
-            ended=lambda run_id, state: self.standings.store(run_id, state),
+            ended=self._ended,
         )
         self.standings = Standings(parts.journal, self.dispatch.is_driving, self._unreadable)
         self._files = LoopFiles(parts.loops_dir, self._faulty)
@@ -111,6 +114,11 @@ class Service:
                 self._begin(watch, fired)
         for fired in watch.tick(active, self.parts.now_ms()):
             self._begin(watch, fired)
+
+    def _ended(self, run_id: str, state: State) -> None:
+        self.standings.store(run_id, state)
+        if state.phase == "finished" or state.paused is not None or state.asks:
+            self._guarded(f"report of run {run_id}", partial(self.parts.report, run_id))
 
     def _begin(self, watch: Watch, fired: ev.TriggerFired) -> None:
         now_ms = self.parts.now_ms()

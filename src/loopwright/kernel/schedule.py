@@ -20,6 +20,7 @@ __all__ = [
     "Quiet",
     "ScheduleState",
     "apply",
+    "commit_of",
     "counted",
     "evidence_of",
     "firings",
@@ -36,6 +37,7 @@ __all__ = [
 STREAM_PREFIX: Final = "loop:"
 
 _TICKET: Final = "ticket "
+_GIT: Final = "git "
 _DIGITS: Final = 24
 """Hex digits of each part of an evidence: enough that no two states of one loop are ever taken for each other by accident."""
 
@@ -145,7 +147,7 @@ def trigger_name(trigger: Trigger) -> str:
         case TicketTrigger(folder=folder):
             return f"{_TICKET}{folder.rstrip('/')}/"
         case GitTrigger(branch=branch):
-            return f"git {branch}"
+            return f"{_GIT}{branch}"
         case FileTrigger(glob=pattern):
             return f"file {pattern}"
         case WebhookTrigger(path=path):
@@ -155,6 +157,11 @@ def trigger_name(trigger: Trigger) -> str:
 def ticket_of(fired: ev.TriggerFired) -> str | None:
     """The ticket that a firing is about; `None` when it has none."""
     return fired.subject if fired.trigger.startswith(_TICKET) else None
+
+
+def commit_of(fired: ev.TriggerFired) -> str | None:
+    """The commit that a firing is about, which its run begins from; `None` when it is about none."""
+    return fired.subject if fired.trigger.startswith(_GIT) else None
 
 
 def stream_of(loop_name: str) -> str:
