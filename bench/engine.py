@@ -142,7 +142,7 @@ def ours(folder: Path, iterations: int) -> tuple[Sample, Batches]:
     return Sample("loopwright", events, len(written), wall_s, cpu_s), written
 
 
-def raw(folder: Path, batches: Batches) -> Sample:
+def raw(folder: Path, batches: Batches, name: str = "raw SQLite append, same commits") -> Sample:
     """The floor: nothing is encoded, decided or checked, the bytes are just made durable."""
     connection = sqlite3.connect(folder / "raw.db", isolation_level=None)
     connection.execute("PRAGMA journal_mode=WAL")
@@ -160,7 +160,7 @@ def raw(folder: Path, batches: Batches) -> Sample:
     write("warm-up", 60)
     wall_s, cpu_s = measured(lambda: write("measured", len(batches)))
     connection.close()
-    return Sample("raw SQLite append", sum(len(batch) for batch in batches), len(batches), wall_s, cpu_s)
+    return Sample(name, sum(len(batch) for batch in batches), len(batches), wall_s, cpu_s)
 
 
 def peer(script: str, folder: Path, steps: int) -> Sample:
@@ -270,11 +270,15 @@ def main() -> int:
             for samples, script in zip(peers, PEERS, strict=True):
                 samples.append(peer(script, next(folders), arguments.iterations))
         mine = [sample for sample, _ in pairs]
-        table([mine, [floor for _, floor in pairs], *peers])
+        singly = [[row] for batch in batches for row in batch]
+        each = [raw(next(folders), singly, "raw SQLite append, one by one") for _ in range(arguments.rounds)]
+        table([mine, [floor for _, floor in pairs], each, *peers])
         print()
 
         ratio = median(own.wall_ms / floor.wall_ms for own, floor in pairs)
         bars.hold("wall time of an event over the raw append", f"{ratio:.2f}x", f"≤ {WALL_BAR}x", ratio <= WALL_BAR)
+        alone = median(s.wall_ms for s in mine) / median(s.wall_ms for s in each)
+        print(f"      (over a raw append that makes each event durable alone: {alone:.2f}x)")
         event_cpu = median(sample.cpu_ms for sample in mine)
         commit_cpu = median(sample.cpu_s * 1000 / (sample.commits or 1) for sample in mine)
         for samples in peers:

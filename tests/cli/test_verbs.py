@@ -279,6 +279,47 @@ def test_an_impossible_goal_waits_for_a_person_and_takes_the_answer(tmp_path: Pa
     assert loopwright("approvals", cwd=repository).out == "nothing waits for you\n"
 
 
+def test_unattended_a_question_is_denied_as_the_loop_declares(tmp_path: Path) -> None:
+    repository = make_repository(tmp_path)
+    (tmp_path / "propose.py").write_text(
+        "import json, os\nwith open(os.environ['LOOPWRIGHT_RESULT'], 'w') as out:\n"
+        "    json.dump({'impossible': 'two and three contradict each other'}, out)\n"
+    )
+    ended = loopwright("run", tmp_path / "loop.md", "-C", repository, "--unattended", "--json", cwd=tmp_path)
+    assert (ended.code, ended.json()["stop_reason"]) == (5, "exhausted")
+    answers = [json.loads(line)["body"] for line in loopwright("log", "--json", cwd=repository).out.splitlines()]
+    assert [(b["answer"], b["by"]) for b in answers if b["type"] == "answered"] == [("deny", "unattended")]
+
+
+def test_the_minutes_of_a_run_end_a_proposer_that_does_not_and_everything_it_started(tmp_path: Path) -> None:
+    repository = make_repository(tmp_path)
+    loop = tmp_path / "loop.md"
+    loop.write_text(loop.read_text().replace("minutes: 30", "minutes: 0.05"))
+    (tmp_path / "propose.py").write_text(
+        "import subprocess, time\nsubprocess.Popen(['setsid', 'sleep', '600'])\ntime.sleep(600)\n"
+    )
+    ended = loopwright("run", loop, "-C", repository, "--json", cwd=tmp_path)
+    assert (ended.code, ended.json()["stop_reason"]) == (4, "minutes")
+    site = open_site(repository, {"PATH": os.environ["PATH"]})
+    assert site.sandbox.kill_orphans(str(ended.json()["run"])) == 0, "something of the proposer outlived the run"
+    failed = [e.body for e in site.journal.read(str(ended.json()["run"])) if isinstance(e.body, ev.ActionFailed)]
+    assert [body.status for body in failed] == ["timeout"]
+    site.journal.close()
+
+
+def test_an_action_that_takes_too_long_is_ended_and_the_run_goes_on(tmp_path: Path) -> None:
+    repository = make_repository(tmp_path)
+    loop = tmp_path / "loop.md"
+    loop.write_text(loop.read_text().replace("deliver: branch", "deliver: branch\naction_minutes: 0.02"))
+    quick = (tmp_path / "propose.py").read_text()
+    (tmp_path / "propose.py").write_text(
+        f"import os, time\nif not os.path.exists({str(tmp_path / 'slow')!r}):\n"
+        f"    open({str(tmp_path / 'slow')!r}, 'w').close()\n    time.sleep(600)\n" + quick
+    )
+    ended = loopwright("run", loop, "-C", repository, "--json", cwd=tmp_path)
+    assert (ended.code, ended.json()["stop_reason"]) == (0, "goal"), ended
+
+
 def test_init_writes_a_loop_that_can_be_run_and_never_overwrites(tmp_path: Path) -> None:
     repository = make_repository(tmp_path)
     ended = loopwright("init", cwd=repository)

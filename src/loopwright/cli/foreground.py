@@ -10,8 +10,9 @@ import typer
 from loopwright.cli.console import emit, note, say
 from loopwright.cli.live import watcher
 from loopwright.engine.report import write_run_report
-from loopwright.engine.runs import driver_for, notes
+from loopwright.engine.runs import driver_for, notes, request
 from loopwright.engine.site import Site
+from loopwright.kernel import events as ev
 from loopwright.kernel.state import State
 from loopwright.kernel.values import Value
 
@@ -38,9 +39,15 @@ class RunResult(Value, frozen=True):
     sandbox: str
 
 
-def drive_to_end(site: Site, run_id: str, *, as_json: bool) -> None:
-    """Returns only by `typer.Exit` with the run's exit code. Raises: `RunBusy`, `StaleWriter`, `JournalError`."""
+def drive_to_end(site: Site, run_id: str, *, as_json: bool, unattended: bool = False) -> None:
+    """Returns only by `typer.Exit` with the run's exit code. With `unattended` a question is answered as the loop declares, since
+    nobody is there to do it. Raises: `RunBusy`, `StaleWriter`, `JournalError`."""
     state, interrupted = asyncio.run(_drive(site, run_id, as_json=as_json))
+    while unattended and state.asks and not interrupted and state.loop.unattended == "deny":
+        for ask in state.asks:
+            why = "nobody is there, and the loop says: unattended: deny"
+            request(site, run_id, ev.Answered(ask.ask_id, "deny", "unattended", why))
+        state, interrupted = asyncio.run(_drive(site, run_id, as_json=as_json))
     report = write_run_report(site, run_id)
     result = _result(site, run_id, state, report, interrupted=interrupted)
     if as_json:

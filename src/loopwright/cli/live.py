@@ -3,13 +3,13 @@
 import sys
 from typing import Protocol, Self
 
+from loopwright.cli.headlines import Headlines
 from loopwright.kernel import events as ev
 from loopwright.views.describe import describe
 
 __all__ = ["Watcher", "watcher"]
 
-_QUIET = (ev.ActionIntended, ev.DriverStarted)
-"""Shown only as what is going on at present, not as a line of their own."""
+_PIPE_CHARS = 160
 
 
 class Watcher(Protocol):
@@ -23,7 +23,7 @@ class Watcher(Protocol):
 
 
 def watcher(*, silent: bool) -> Watcher:
-    """For `--json`: silent. On a terminal: a live line. Else: plain lines on stderr."""
+    """For `--json`: silent. On a terminal: lines and a status line. Else: plain lines on stderr."""
     if silent:
         return _Silent()
     return _Live() if sys.stderr.isatty() else _Plain()
@@ -44,9 +44,13 @@ class _Silent:
 
 
 class _Plain(_Silent):
+    def __init__(self) -> None:
+        self._headlines = Headlines()
+
     def event(self, event: ev.Event) -> None:
-        if not isinstance(event.body, _QUIET):
-            sys.stderr.write(f"{event.seq:>4}  {describe(event)}\n")
+        line = self._headlines.of(event, _PIPE_CHARS)
+        if line is not None:
+            sys.stderr.write(f"{line}\n")
             sys.stderr.flush()
 
 
@@ -57,20 +61,21 @@ class _Live(_Silent):
 
         self._console = Console(stderr=True, highlight=False)
         self._status = Status("starting", console=self._console, spinner="dots")
+        self._headlines = Headlines()
 
     def event(self, event: ev.Event) -> None:
-        from rich.markup import escape
+        from rich.text import Text
 
-        line = escape(describe(event))
-        if isinstance(event.body, _QUIET):
-            self._status.update(line)
-            return
-        self._console.print(f"[dim]{event.seq:>4}[/dim]  {_styled(event.body, line)}")
+        if isinstance(event.body, ev.ActionIntended):
+            self._status.update(Text(describe(event)[: self._console.width - 4]))
+        line = self._headlines.of(event, max(40, self._console.width))
+        if line is not None:
+            self._console.print(Text(line, style=_style(event.body)))
 
     def progress(self, line: str) -> None:
-        from rich.markup import escape
+        from rich.text import Text
 
-        self._status.update(escape(line))
+        self._status.update(Text(line[: self._console.width - 4]))
 
     def __enter__(self) -> Self:
         self._status.start()
@@ -80,13 +85,15 @@ class _Live(_Silent):
         self._status.stop()
 
 
-def _styled(body: ev.Body, line: str) -> str:
+def _style(body: ev.Body) -> str:
     match body:
         case ev.Kept():
-            return f"[green]{line}[/green]"
+            return "green"
+        case ev.Judged(verdicts=verdicts) if all(v.status == "pass" for v in verdicts):
+            return "green"
         case ev.ActionFailed():
-            return f"[yellow]{line}[/yellow]"
-        case ev.RunFinished(exit_code=code):
-            return f"[bold {'green' if code == 0 else 'red'}]{line}[/]"
+            return "yellow"
+        case ev.Judged() | ev.Planned():
+            return "dim"
         case _:
-            return line
+            return ""

@@ -186,7 +186,7 @@ def _begin(
         note(f"run {run_id} of loop {loop_file.loop.name!r} in {site.repository.root}")
         if not site.sandbox.isolated:
             note(f"isolation: {site.sandbox.description}")
-    drive_to_end(site, run_id, as_json=as_json)
+    drive_to_end(site, run_id, as_json=as_json, unattended=unattended)
 
 
 def _ticket(site: "Site", ticket: str | None) -> str | None:

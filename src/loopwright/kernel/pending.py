@@ -205,5 +205,8 @@ def _command(state: State, work: Work, effect: Effect, offset: int) -> Perform:
     timeout_s = state.loop.action_timeout_s
     if isinstance(work, Propose) and state.budget.wall_ms is not None:
         # Only the search is cut short by the run's minutes: judging what it found is bounded by its own time-out.
-        timeout_s = max(1, min(timeout_s, (state.budget.wall_ms - state.active_ms) // 1000))
+        left_s = -(
+            (state.active_ms - state.budget.wall_ms) // 1000
+        )  # rounded up: a second search of half a second helps nobody
+        timeout_s = max(1, min(timeout_s, left_s))
     return Perform(Action(f"a{state.intents + 1 + offset}", effect, work, timeout_s), reserve)
