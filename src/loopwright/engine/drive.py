@@ -102,9 +102,11 @@ class Driver:
     async def _first_done(self) -> list[asyncio.Task[ev.Body]]:
         """What ended, once something did or it is time to look for requests; in the order in which it was begun."""
         await asyncio.sleep(0)
-        if not any(task.done() for task in self._tasks):
+        done = [task for task in self._tasks if task.done()]
+        if not done:
             await asyncio.wait(self._tasks, timeout=self._poll_s, return_when=asyncio.FIRST_COMPLETED)
-        return [task for task in self._tasks if task.done()]
+            done = [task for task in self._tasks if task.done()]
+        return done
 
     def _append(self, state: State, fresh: Sequence[ev.Body]) -> State:
         """One durable step: the fresh facts, what follows from them, and the next intents, which are then started."""
@@ -120,10 +122,11 @@ class Driver:
                 continue
             for event in events:
                 self._watch(event)
-            for body in bodies:
-                if type(body) is ev.ActionIntended:
-                    task = asyncio.create_task(self._performer.perform(ahead, body.action))
-                    self._tasks[task] = body
+            if ahead.intents != state.intents:
+                for body in bodies:
+                    if type(body) is ev.ActionIntended:
+                        task = asyncio.create_task(self._performer.perform(ahead, body.action))
+                        self._tasks[task] = body
             return ahead
 
     def _poll(self, state: State) -> State:

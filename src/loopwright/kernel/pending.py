@@ -135,15 +135,15 @@ def _evaluating(state: State) -> tuple[Command, ...]:
             f"q{state.asked + 1}", f"A proposer says that the goal cannot be met: {state.impossible}", "impossible"
         )
         return (Record(ask),)
-    judged = {j.proposal_id for j in state.judgements}
-    flying = {f.action.work.proposal_id for f in state.inflight if isinstance(f.action.work, Evaluate)}
-    waiting = [p for p in state.proposals if p.id not in judged and p.id not in flying]
-    room = max(0, state.jobs - len(state.inflight))
+    busy = [f.action.work.proposal_id for f in state.inflight if isinstance(f.action.work, Evaluate)]
+    known = {*busy, *(j.proposal_id for j in state.judgements)}
+    waiting = [p for p in state.proposals if p.id not in known]
     if waiting:
+        room = max(0, state.jobs - len(state.inflight))
         return tuple(
             _command(state, Evaluate(state.head_tree, p.id), "read", offset) for offset, p in enumerate(waiting[:room])
         )
-    if flying:
+    if busy:
         return ()
     decision, why = decide(state)
     return (Record(ev.Decided(decision, why)),)

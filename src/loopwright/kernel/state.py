@@ -179,14 +179,16 @@ def apply(state: State | None, body: ev.Body, at_ms: int) -> State:
         if not isinstance(body, ev.RunStarted):
             raise IllegalTransition(f"the first event of a run must be run_started, found {ev.kind_of(body)}")
         return _start(body, phase, at_ms)
-    fields = _HANDLERS[type(body)](state, body)
-    fields.setdefault("phase", phase)
+    kind = type(body)
+    fields = _HANDLERS[kind](state, body)
+    fields["phase"] = phase
     fields["seq"] = state.seq + 1
-    fields["last_at_ms"] = max(at_ms, state.last_at_ms)
-    if type(body) not in _REQUESTS:
-        if state.paused is None and type(body) is not ev.DriverStarted:
-            fields["active_ms"] = state.active_ms + max(0, at_ms - state.driver_at_ms)
-        fields["driver_at_ms"] = max(at_ms, state.driver_at_ms)
+    if at_ms > state.last_at_ms:
+        fields["last_at_ms"] = at_ms
+    if at_ms > state.driver_at_ms and kind not in _REQUESTS:
+        if state.paused is None and kind is not ev.DriverStarted:
+            fields["active_ms"] = state.active_ms + at_ms - state.driver_at_ms
+        fields["driver_at_ms"] = at_ms
     return msgspec.structs.replace(state, **fields)
 
 
@@ -333,12 +335,12 @@ def _planned(state: State, body: ev.Planned) -> Fields:
 
 def _proposed(state: State, body: ev.Proposed) -> Fields:
     known = state.tried
-    repeated = tuple(
-        Judgement(p.id, (Verdict("runtime", "fail", "the same edit was judged before"),))
-        for p in body.proposals
-        if p.digest in known
-    )
-    stale = bool(body.proposals) and len(repeated) == len(body.proposals)
+    fresh = [p.digest for p in body.proposals if p.digest not in known]
+    repeated: tuple[Judgement, ...] = ()
+    if len(fresh) < len(body.proposals):
+        again = Verdict("runtime", "fail", "the same edit was judged before")
+        repeated = tuple(Judgement(p.id, (again,)) for p in body.proposals if p.digest in known)
+    stale = bool(body.proposals) and not fresh
     fields = _settled(state, body.action_id, body.spend)
     fields.update(
         proposals=body.proposals,
@@ -346,7 +348,7 @@ def _proposed(state: State, body: ev.Proposed) -> Fields:
         exhausted=body.exhausted,
         memory=body.memory,
         impossible=body.impossible,
-        tried=(*state.tried, *(p.digest for p in body.proposals if p.digest not in known))[-TRIED_WINDOW:],
+        tried=(*state.tried, *fresh)[-TRIED_WINDOW:],
         repeats=state.repeats + 1 if stale else 0,
     )
     if body.findings is not None:
