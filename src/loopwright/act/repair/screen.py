@@ -134,8 +134,9 @@ async def screen(
         async with asyncio.TaskGroup() as group:
             for checkout in screening.jobs:
                 group.create_task(_job(screening, search, checkout, contents, progress))
-    except* Unusable as group_error:
-        raise group_error.exceptions[0] from None
+    except ExceptionGroup as errors:
+        # Not `except*`: what is raised there comes out in a group again, in some versions of Python.
+        raise errors.exceptions[0] from None
     # What a job did not get to is missing in between; the next call begins at the gap.
     gap = min((index for index, _ in search.again), default=sys.maxsize)
     found = [search.done[index] for index in sorted(search.done) if index < gap and index <= search.last]
