@@ -1,5 +1,6 @@
 """Bad input: one clear line, exit 2, nothing half-done. Each case that the contract lists, as the user sees it."""
 
+import contextlib
 import sqlite3
 from pathlib import Path
 
@@ -181,7 +182,7 @@ def runs_of(where: Path) -> list[str]:
 def test_a_journal_from_a_newer_version(tmp_path: Path) -> None:
     repository(tmp_path, GREEN)
     assert loopwright("fix", ".", cwd=tmp_path).code == 0
-    with sqlite3.connect(tmp_path / ".loopwright" / "journal.db") as db:
+    with contextlib.closing(sqlite3.connect(tmp_path / ".loopwright" / "journal.db")) as db, db:
         (version,) = db.execute("PRAGMA user_version").fetchone()
         db.execute(f"PRAGMA user_version = {max(version, 1) + 41}")
         tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}

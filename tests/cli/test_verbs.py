@@ -1,5 +1,6 @@
 """Every verb on a real run of a real repository, as a user and a script see it."""
 
+import contextlib
 import json
 import os
 import signal
@@ -153,7 +154,7 @@ def test_audit_names_the_first_broken_event(tmp_path: Path) -> None:
     ended = loopwright("audit", "verify", cwd=repository)
     assert ended.code == 0
     assert f"ok      {run}" in ended.out
-    with sqlite3.connect(repository / ".loopwright" / "journal.db") as db:
+    with contextlib.closing(sqlite3.connect(repository / ".loopwright" / "journal.db")) as db, db:
         (data,) = db.execute("SELECT bytes FROM events WHERE run_id = ? AND seq = 5", (run,)).fetchone()
         changed = bytes(data)[:-2] + b"  "
         db.execute("UPDATE events SET bytes = ? WHERE run_id = ? AND seq = 5", (changed, run))

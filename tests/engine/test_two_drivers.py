@@ -174,6 +174,7 @@ def test_ctrl_c_pauses_cleanly_and_resume_goes_on(tmp_path: Path) -> None:
     state = runs.load(site, run_id)
     assert state.paused is not None
     assert site.sandbox.kill_orphans(run_id) == 0, "the proposer outlived the pause"
+    site.journal.close()
 
     make_repository(tmp_path / "other")
     slow.write_text((tmp_path / "other" / "propose.py").read_text())

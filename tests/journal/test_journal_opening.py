@@ -1,5 +1,6 @@
 """Opening a repository's journal: where it lies, who may read it, and one clear line when it cannot be."""
 
+import contextlib
 import os
 import sqlite3
 import stat
@@ -23,7 +24,7 @@ def test_sqlite_lies_in_a_folder_that_only_its_owner_may_enter(tmp_path: Path) -
     journal.close()
     folder = tmp_path / ".loopwright"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    with sqlite3.connect(folder / "journal.db") as db:
+    with contextlib.closing(sqlite3.connect(folder / "journal.db")) as db, db:
         assert db.execute("SELECT digest FROM events").fetchall() == [(event.digest,)]
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     db.close()
@@ -114,8 +115,11 @@ def test_a_damaged_page_is_told(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[4096 * 2 :] = b"\xa5" * (len(data) - 4096 * 2)
     path.write_bytes(data)
-    with pytest.raises(JournalCorrupt, match="found damage"):
-        list(open_journal(tmp_path, None).read("r"))
+    with (
+        contextlib.closing(open_journal(tmp_path, None)) as damaged,
+        pytest.raises(JournalCorrupt, match="found damage"),
+    ):
+        list(damaged.read("r"))
 
 
 def test_a_full_disk_is_told_and_the_journal_goes_on_when_there_is_room(tmp_path: Path) -> None:
