@@ -134,6 +134,8 @@ def _tried(facts: Facts) -> Iterator[str]:
         why = prose(attempt.proposal.why) if attempt.proposal.why else "not decided yet"
         yield f"- Iteration {attempt.iteration}, {status}: {prose(attempt.proposal.title)}: {why}"
     for iteration in facts.view.iterations:
+        if iteration.summary:
+            yield f"- Iteration {iteration.number}, the search: {prose(iteration.summary)}"
         for failure in iteration.failures:
             about = f" ({prose(failure.subject)})" if failure.subject else ""
             yield f"- Iteration {iteration.number}, {failure.beat}{about} ended with {failure.status}: {prose(failure.message)}"

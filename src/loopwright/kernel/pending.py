@@ -104,7 +104,8 @@ def _planning(state: State) -> tuple[Command, ...]:
     if ending is not None:
         return _stop(ending)
     if state.exhausted:
-        return _escalate(state, f"rung {state.rung + 1} has nothing more to propose")
+        said = f" ({state.said})" if state.said else ""
+        return _escalate(state, f"rung {state.rung + 1} of {len(state.loop.act)} has nothing more to propose{said}")
     return _perform(state, MakePlan(state.head_tree, state.rung), "read")
 
 

@@ -110,6 +110,8 @@ class State(Value, frozen=True):
     retries: int = 0
     keeping: str | None = None
     exhausted: bool = False
+    said: str = ""
+    """The rung's own line on its last search."""
     memory: BlobRef | None = None
     findings: tuple[BlobRef, ...] = ()
     impossible: str | None = None
@@ -346,6 +348,7 @@ def _proposed(state: State, body: ev.Proposed) -> Fields:
         proposals=body.proposals,
         judgements=repeated,
         exhausted=body.exhausted,
+        said=body.summary,
         memory=body.memory,
         impossible=body.impossible,
         tried=(*state.tried, *fresh)[-TRIED_WINDOW:],
