@@ -21,19 +21,19 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from loopwright.engine.drive import Driver
 from loopwright.journal.blobs import FileBlobs
-from loopwright.journal.protocol import BlobStore, Head, Journal, Lease
+from loopwright.journal.protocol import Journal
 from loopwright.journal.redact import Redactor
 from loopwright.journal.sqlite import SqliteJournal
 from loopwright.kernel import events as ev
 from loopwright.kernel.state import State, fold
 from loopwright.testing.clock import FakeClock
+from loopwright.testing.forwarding import ForwardingJournal
 from loopwright.testing.noop import NoopPerformer, drive_noop, noop_start
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -73,41 +73,19 @@ class Sample:
         return self.cpu_s * 1000 / self.events
 
 
-@dataclass(slots=True)
-class CountingJournal:
+class CountingJournal(ForwardingJournal):
     """A journal that remembers how many events each of its commits had."""
 
-    inner: Journal
-    batches: list[int] = field(default_factory=list)
-
-    @property
-    def blobs(self) -> BlobStore:
-        return self.inner.blobs
+    def __init__(self, inner: Journal) -> None:
+        super().__init__(inner)
+        self.batches: list[int] = []
 
     def append(
         self, run_id: str, bodies: Sequence[ev.Body], *, expect_seq: int, at_ms: int | Sequence[int] | None = None
     ) -> list[ev.Event]:
-        events = self.inner.append(run_id, bodies, expect_seq=expect_seq, at_ms=at_ms)
+        events = super().append(run_id, bodies, expect_seq=expect_seq, at_ms=at_ms)
         self.batches.append(len(events))
         return events
-
-    def read(self, run_id: str, after: int = 0) -> Iterator[ev.Event]:
-        return self.inner.read(run_id, after)
-
-    def raw(self, run_id: str) -> Iterator[tuple[int, bytes, str]]:
-        return self.inner.raw(run_id)
-
-    def head(self, run_id: str) -> Head | None:
-        return self.inner.head(run_id)
-
-    def heads(self) -> list[Head]:
-        return self.inner.heads()
-
-    def lease(self, run_id: str) -> AbstractContextManager[Lease]:
-        return self.inner.lease(run_id)
-
-    def close(self) -> None:
-        self.inner.close()
 
 
 def median(values: Iterable[float]) -> float:

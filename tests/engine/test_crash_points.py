@@ -1,6 +1,7 @@
 """Kill a real run at every append, resume it, and find that nothing was lost and nothing was done twice."""
 
 import asyncio
+import dataclasses
 import json
 import os
 import subprocess
@@ -16,6 +17,7 @@ from loopwright.engine.replay import replay_run
 from loopwright.engine.site import Site, open_site
 from loopwright.kernel import events as ev
 from loopwright.kernel.values import KeepProposal
+from loopwright.testing.crash import CrashingJournal
 from support.stores import Store
 from support.two_faults import copy_repository, make_repository
 
@@ -107,9 +109,10 @@ def test_a_run_killed_at_any_append_ends_as_if_nothing_had_happened(store: Store
     calm = tmp_path / "calm"
     repository = copy_repository(template, calm)
     site = site_at(repository, store.url)
-    counting = _Counting(site)
-    run_id = runs.start(counting.site, loopfile.read(calm / "loop.md"), runs.StartOptions(run_id="rcalm", jobs=2))
-    assert drive(counting.site, run_id).reason == "goal"
+    counting = CrashingJournal(site.journal, None, "after")
+    counted = dataclasses.replace(site, journal=counting)
+    run_id = runs.start(counted, loopfile.read(calm / "loop.md"), runs.StartOptions(run_id="rcalm", jobs=2))
+    assert drive(counted, run_id).reason == "goal"
     tree = runs.load(site, run_id).head_tree
     appends = counting.appends
     assert appends >= 12
@@ -124,29 +127,6 @@ def test_a_run_killed_at_any_append_ends_as_if_nothing_had_happened(store: Store
         site = site_at(place / "repo", store.url)
         check_nothing_lost_or_doubled(site, place, str(point["run_id"]), tree)
         site.journal.close()
-
-
-class _Counting:
-    """Counts the commits of a site's journal."""
-
-    def __init__(self, site: Site) -> None:
-        from loopwright.testing.crash import CrashingJournal
-
-        outer = self
-        self.appends = 0
-
-        class Counting(CrashingJournal):
-            def append(self, *args: object, **kw: object) -> list[ev.Event]:
-                outer.appends += 1
-                return super().append(*args, **kw)  # type: ignore[arg-type]
-
-        self.site = Site(
-            repository=site.repository,
-            journal=Counting(site.journal, 0, "before"),
-            sandbox=site.sandbox,
-            runtime_dir=site.runtime_dir,
-            now_ms=site.now_ms,
-        )
 
 
 @pytest.mark.parametrize("seed", [20, 26])

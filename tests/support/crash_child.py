@@ -4,6 +4,7 @@ For each append number it copies the template repository, drives a real run in a
 drives what is left in a second child to the end. One line of JSON a crash point tells what happened; the test judges.
 """
 
+import dataclasses
 import json
 import os
 import sys
@@ -52,14 +53,7 @@ def _child(work: Callable[[], None]) -> int:
 
 def _first(repository: Path, env: dict[str, str], place: Path, run_id: str, crash_at: int, when: When) -> None:
     site = open_site(repository, env)
-    crashing = CrashingJournal(site.journal, crash_at, when)
-    site = Site(
-        repository=site.repository,
-        journal=crashing,
-        sandbox=site.sandbox,
-        runtime_dir=site.runtime_dir,
-        now_ms=site.now_ms,
-    )
+    site = dataclasses.replace(site, journal=CrashingJournal(site.journal, crash_at, when))
     runs.start(site, loopfile.read(place / "loop.md"), runs.StartOptions(run_id=run_id, jobs=2))
     _drive(site, place, run_id)
 

@@ -9,19 +9,16 @@ import json
 import os
 import random
 import shutil
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 
 from loopwright.engine.site import new_run_id
 from loopwright.journal.opening import open_journal
-from loopwright.journal.protocol import BlobStore, Head, Journal, Lease
 from loopwright.kernel import events as ev
 from loopwright.kernel.schedule import stream_of
 from loopwright.testing.clock import FakeClock
+from loopwright.testing.crash import CrashingJournal
 from support.repositories import make_repository
 from support.services import Served, loop_text, ticket_text
 
@@ -30,49 +27,9 @@ TICK_MS = 5_000
 TICKS = 18
 
 
-@dataclass
-class DeadlyJournal:
-    """A journal whose process is killed right after append number `dies_at`; `None` = never."""
-
-    inner: Journal
-    dies_at: int | None
-    appended: int = 0
-
-    @property
-    def blobs(self) -> BlobStore:
-        return self.inner.blobs
-
-    def append(
-        self, run_id: str, bodies: Sequence[ev.Body], *, expect_seq: int, at_ms: int | Sequence[int] | None = None
-    ) -> list[ev.Event]:
-        events = self.inner.append(run_id, bodies, expect_seq=expect_seq, at_ms=at_ms)
-        self.appended += 1
-        if self.appended == self.dies_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return events
-
-    def read(self, run_id: str, after: int = 0) -> Iterator[ev.Event]:
-        return self.inner.read(run_id, after)
-
-    def raw(self, run_id: str) -> Iterator[tuple[int, bytes, str]]:
-        return self.inner.raw(run_id)
-
-    def head(self, run_id: str) -> Head | None:
-        return self.inner.head(run_id)
-
-    def heads(self) -> list[Head]:
-        return self.inner.heads()
-
-    def lease(self, run_id: str) -> AbstractContextManager[Lease]:
-        return self.inner.lease(run_id)
-
-    def close(self) -> None:
-        self.inner.close()
-
-
 def live(root: Path, start_ms: int, dies_at: int | None) -> None:
     """One life of a service: some ticks, and a clean end."""
-    journal = DeadlyJournal(open_journal(root, None), dies_at)
+    journal = CrashingJournal(open_journal(root, None), dies_at, "after")
     served = Served(root, journal, FakeClock(start_ms), ids=new_run_id)
 
     async def scenario() -> None:
