@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from loopwright.errors import WorkspaceError
+from loopwright.journal.lock import exclusive
 from loopwright.sandbox.remove import remove_tree
 from loopwright.workspace.git import Git
 
@@ -63,24 +64,23 @@ def ensure(cache: Path, tree: str, git: Git) -> Base:
         os.utime(place)  # still wanted: garbage collection goes by this
         return base
     cache.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{tree}-", dir=cache))
-    try:
-        _write(draft, tree, git)
+    # One writer at a time: of two that race, one would set aside what the other has just put there.
+    with exclusive(cache.parent / "trees.lock"):
         with contextlib.suppress(_Spoilt, FileNotFoundError):
             return _load(place, tree)  # another process was faster
-        _set_aside(place, cache)
+        draft = Path(tempfile.mkdtemp(prefix=f".{tree}-", dir=cache))
         try:
+            _write(draft, tree, git)
+            _set_aside(place, cache)
             draft.rename(place)
-        except OSError:
             return _load(place, tree)
-        return _load(place, tree)
-    except _Spoilt:
-        raise WorkspaceError(
-            f"base copy of tree {tree!r} in {str(cache)!r} is spoilt again and again; check the disk"
-        ) from None
-    finally:
-        if draft.exists():
-            remove_tree(draft)
+        except _Spoilt:
+            raise WorkspaceError(
+                f"base copy of tree {tree!r} in {str(cache)!r} is spoilt again and again; check the disk"
+            ) from None
+        finally:
+            if draft.exists():
+                remove_tree(draft)
 
 
 def copy_to(cache: Path, tree: str, git: Git, target: Path) -> Base:
