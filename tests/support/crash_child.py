@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import traceback
+import uuid
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -30,7 +31,8 @@ def main(template: Path, root: Path, url: str, points: list[tuple[int, When]]) -
         place = root / name
         repository = copy_repository(template, place)
         env = {"PATH": os.environ["PATH"], **({"LOOPWRIGHT_JOURNAL": url} if url else {})}
-        run_id = f"r{name}"
+        # Two campaigns may run on this machine at once, and what a dead driver left running is found by the run's id.
+        run_id = f"r{uuid.uuid4().hex[:8]}{name}"
         killed = _child(partial(_first, repository, env, place, run_id, crash_at, when))
         resumed = _child(partial(_again, repository, env, place, run_id))
         point = {"name": name, "run_id": run_id, "killed": killed, "resumed": resumed}

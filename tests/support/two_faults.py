@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-__all__ = ["copy_repository", "make_repository", "write_loop"]
+__all__ = ["copy_repository", "make_repair_repository", "make_repository", "write_loop"]
 
 CHECK = """\
 import sys
@@ -64,19 +64,74 @@ def make_repository(root: Path) -> Path:
     (repository / ".gitignore").write_text("report.xml\n")
     for name, found in (("one", "1"), ("two", "wrong"), ("three", "wrong")):
         (repository / f"{name}.txt").write_text(found + "\n")
-    git = ["git", "-C", str(repository), "-c", "user.name=t", "-c", "user.email=t@example.org"]
-    subprocess.run([*git, "init", "-q", "-b", "main"], check=True)
-    subprocess.run([*git, "add", "-A"], check=True)
-    subprocess.run([*git, "commit", "-q", "-m", "two faults"], check=True)
+    _commit(repository, "two faults")
     write_loop(root)
     return repository
 
 
+REPAIR_LOOP = """\
+---
+name: fix
+act: [repair]
+evaluate: {tests: "python -m pytest -q"}
+stop: {iterations: 20, minutes: 30}
+---
+Make the failing test pass.
+"""
+
+CLAMP = """\
+def clamp(value, low, high):
+    if value < low:
+        return low
+    if value < high:
+        return high
+    return value
+"""
+
+TEST_CLAMP = """\
+from clamp import clamp
+
+
+def test_low():
+    assert clamp(-1, 0, 10) == 0
+
+
+def test_high():
+    assert clamp(11, 0, 10) == 10
+
+
+def test_between():
+    assert clamp(5, 0, 10) == 5
+"""
+
+
+def make_repair_repository(root: Path) -> Path:
+    """The same layout with one fault in Python, pytest, and the `repair` rung: nothing of ours stands in for anything."""
+    repository = root / "repo"
+    repository.mkdir(parents=True)
+    (repository / "clamp.py").write_text(CLAMP)
+    (repository / "test_clamp.py").write_text(TEST_CLAMP)
+    _commit(repository, "one fault")
+    write_loop(root)
+    return repository
+
+
+def _commit(repository: Path, message: str) -> None:
+    git = ["git", "-C", str(repository), "-c", "user.name=t", "-c", "user.email=t@example.org"]
+    subprocess.run([*git, "init", "-q", "-b", "main"], check=True)
+    subprocess.run([*git, "add", "-A"], check=True)
+    subprocess.run([*git, "commit", "-q", "-m", message], check=True)
+
+
 def write_loop(root: Path) -> Path:
     loop = root / "loop.md"
-    loop.write_text(
-        LOOP.format(python=sys.executable, propose=root / "propose.py", log=root / "proposed.log"), encoding="utf-8"
+    propose = root / "propose.py"
+    text = (
+        LOOP.format(python=sys.executable, propose=propose, log=root / "proposed.log")
+        if propose.exists()
+        else REPAIR_LOOP
     )
+    loop.write_text(text, encoding="utf-8")
     return loop
 
 
