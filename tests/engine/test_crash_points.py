@@ -103,7 +103,7 @@ def campaign(template: Path, root: Path, url: str | None, first: int, last: int)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def kill_at_every_append(store: Store, tmp_path: Path, template: Path, *, keeps: int) -> None:
+def kill_at_every_append(store: Store, tmp_path: Path, template: Path, *, keeps: int, spare: int) -> None:
     calm = tmp_path / "calm"
     repository = copy_repository(template, calm)
     site = site_at(repository, store.url)
@@ -118,8 +118,11 @@ def kill_at_every_append(store: Store, tmp_path: Path, template: Path, *, keeps:
 
     points = campaign(template, tmp_path / "crashes", store.url, 1, appends)
     assert len(points) == 2 * appends
+    # Two verdicts that arrive at the same moment share a commit: then the last crash point of that run is past its end.
+    unharmed = [point for point in points if point["killed"] == 0]
+    assert len(unharmed) <= spare, unharmed
     for point in points:
-        assert point["killed"] == -9, point
+        assert point["killed"] in (-9, 0), point
         assert point["resumed"] == 0, point
         place = tmp_path / "crashes" / str(point["name"])
         site = site_at(place / "repo", store.url)
@@ -130,7 +133,7 @@ def kill_at_every_append(store: Store, tmp_path: Path, template: Path, *, keeps:
 def test_a_run_killed_at_any_append_ends_as_if_nothing_had_happened(store: Store, tmp_path: Path) -> None:
     template = tmp_path / "template"
     make_repository(template)
-    kill_at_every_append(store, tmp_path, template, keeps=2)
+    kill_at_every_append(store, tmp_path, template, keeps=2, spare=0)
 
 
 @pytest.mark.slow
@@ -141,7 +144,7 @@ def test_a_repair_with_pytest_killed_at_any_append_ends_as_if_nothing_had_happen
     """The main job itself: search, screening, pytest. The quick one above has every beat, this one has the real parts of each."""
     template = tmp_path / "template"
     make_repair_repository(template)
-    kill_at_every_append(store, tmp_path, template, keeps=1)
+    kill_at_every_append(store, tmp_path, template, keeps=1, spare=2)
 
 
 @pytest.mark.parametrize("seed", [20, 26])
