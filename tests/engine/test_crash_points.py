@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import json
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -151,35 +152,47 @@ def test_a_repair_with_pytest_killed_at_any_append_ends_as_if_nothing_had_happen
 def test_a_run_killed_at_random_times_again_and_again_ends_as_if_nothing_had_happened(
     store: Store, tmp_path: Path, seed: int
 ) -> None:
-    """The command line itself, killed ten times a seed (twenty in all) after a random part of a second, wherever it is."""
-    import random
-
-    place = tmp_path / "kills"
+    """The command line itself, killed ten times a seed (twenty in all) in the middle of a run, after a random part of a second. A run
+    that ended before its kill does not count: the next one begins, until ten were hit."""
     template = tmp_path / "template"
     make_repository(template)
+    rng = random.Random(seed)
+    hits = 0
+    for number in range(40):
+        if hits == 10:
+            break
+        hits += kill_again_and_again(store, template, tmp_path / f"kills{number}", rng, most=10 - hits)
+    assert hits == 10
+
+
+def kill_again_and_again(store: Store, template: Path, place: Path, rng: random.Random, *, most: int) -> int:
+    """One run, killed at most `most` times until it is finished, and judged; returns how often it was hit."""
     repository = copy_repository(template, place)
     (place / "acknowledged.log").touch()
     env = {
         "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
+        "HOME": str(place),
         **({"LOOPWRIGHT_JOURNAL": store.url} if store.url else {}),
     }
-    loopwright = [sys.executable, "-c", "from loopwright.cli.main import main; main()"]
     site = site_at(repository, store.url)
     run_id = runs.start(site, loopfile.read(place / "loop.md"), runs.StartOptions(jobs=2))
-    rng = random.Random(seed)
-    resume = [*loopwright, "resume", run_id, "-C", str(repository)]
-    for _ in range(10):
+    main = "from loopwright.cli.main import main; main()"
+    resume = [sys.executable, "-c", main, "resume", run_id, "-C", str(repository)]
+    hits = 0
+    while hits < most and runs.load(site, run_id).finished is None:
         process = subprocess.Popen(resume, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             process.wait(timeout=rng.uniform(0.2, 1.6))
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+            hits += runs.load(site, run_id).finished is None
     while runs.load(site, run_id).finished is None:
         done = subprocess.run(resume, env=env, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode in (0, 3), done.stderr
-    tree = runs.load(site, run_id).head_tree
-    check_nothing_lost_or_doubled(site, place, run_id, tree)
-    assert (git(repository, "show", f"loopwright/fix/{run_id}:two.txt")) == "2\n"
+    check_nothing_lost_or_doubled(site, place, run_id, runs.load(site, run_id).head_tree)
+    branch = f"loopwright/fix/{run_id}"
+    assert git(repository, "diff", "--name-only", f"main..{branch}").split() == ["three.txt", "two.txt"]
+    assert git(repository, "show", f"{branch}:two.txt", f"{branch}:three.txt") == "2\n3\n"
     site.journal.close()
+    return hits
