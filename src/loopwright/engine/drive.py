@@ -22,6 +22,8 @@ __all__ = ["Driver"]
 POLL_S = 0.25
 
 _REQUESTS = (ev.PauseRequested, ev.StopRequested, ev.RunResumed, ev.LimitsChanged, ev.Answered)
+_CALLS = (ev.PolicyBound, ev.CallRequested, ev.CallDecided, ev.Asked, ev.CallIntended, ev.CallEnded)
+"""Written by the gate, beside the driver, while an action of the run is in flight."""
 
 
 class Driver:
@@ -139,7 +141,7 @@ class Driver:
     def _take_in_requests(self, state: State) -> State:
         """Fold what others appended; anything but a request means that another driver owns the run now."""
         for event in self._journal.read(self._run_id, after=state.seq):
-            if not isinstance(event.body, _REQUESTS):
+            if not isinstance(event.body, (*_REQUESTS, *_CALLS)):
                 raise StaleWriter(
                     f"run {self._run_id!r}: event {event.seq} ({ev.kind_of(event.body)}) was written by another driver; "
                     "this one stops, and the other goes on"

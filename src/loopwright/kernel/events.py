@@ -7,6 +7,7 @@ Each action ends with exactly one event that carries its `action_id` and its `sp
 
 from typing import Literal
 
+from loopwright.kernel.calls import CallAsk, CallStatus, Origin, Taint, ToolCall
 from loopwright.kernel.loop import Loop
 from loopwright.kernel.values import (
     Action,
@@ -29,6 +30,10 @@ __all__ = [
     "Answered",
     "Asked",
     "Body",
+    "CallDecided",
+    "CallEnded",
+    "CallIntended",
+    "CallRequested",
     "Decided",
     "Delivered",
     "DriverStarted",
@@ -39,6 +44,7 @@ __all__ = [
     "Observed",
     "PauseRequested",
     "Planned",
+    "PolicyBound",
     "Proposed",
     "RunFinished",
     "RunForked",
@@ -97,8 +103,11 @@ class PauseRequested(Value, frozen=True, tag="pause_requested"):
 
 
 class StopRequested(Value, frozen=True, tag="stop_requested"):
+    """`reason` is `integrity` when the runtime ends the run itself, for a secret that was about to leave for instance."""
+
     by: str
     why: str
+    reason: Literal["stopped", "integrity"] = "stopped"
 
 
 class RunPaused(Value, frozen=True, tag="run_paused"):
@@ -209,16 +218,73 @@ class Salvaged(Value, frozen=True, tag="salvaged"):
 
 # --- people -----------------------------------------------------------------------------------------------------------
 class Asked(Value, frozen=True, tag="asked"):
+    """`call` is there exactly when the question is about one tool call (`about` is then `call`)."""
+
     ask_id: str
     question: str
     about: str
+    call: CallAsk | None = None
 
 
 class Answered(Value, frozen=True, tag="answered"):
+    """`digest` is that of the call that the person saw, for a question about a call: an answer to anything else counts for nothing."""
+
     ask_id: str
     answer: Literal["approve", "deny"]
     by: str
     why: str
+    digest: str | None = None
+
+
+# --- tool calls: request, decision, intent, outcome; an asked or denied call has no intent ------------------------------------
+class PolicyBound(Value, frozen=True, tag="policy_bound"):
+    """What `actor` may do from here on: the policy, its grant and its plan, by content. All three were fixed before anything
+    untrusted was read; a later one for the same actor can only narrow."""
+
+    actor: str
+    policy: BlobRef
+    grant: BlobRef
+    plan: BlobRef
+
+
+class CallRequested(Value, frozen=True, tag="call_requested"):
+    """`reason` are the actor's own words: shown last and quoted, never decided by."""
+
+    call: ToolCall
+    origins: tuple[Origin, ...]
+    reason: BlobRef | None = None
+
+
+class CallDecided(Value, frozen=True, tag="call_decided"):
+    """`rule` names what decided, `remedy` is the smallest change that would allow it, `trail` are the calls that tainted the run."""
+
+    call_id: str
+    verdict: Literal["allow", "ask", "deny"]
+    rule: str
+    why: str
+    remedy: str
+    trail: tuple[str, ...]
+
+
+class CallIntended(Value, frozen=True, tag="call_intended"):
+    """On disk before the effect. `key` is the idempotency key that the world is given; `approval` is the ask that this consumes."""
+
+    call_id: str
+    key: str
+    reserve: Spend
+    approval: str | None = None
+
+
+class CallEnded(Value, frozen=True, tag="call_ended"):
+    """`output` is redacted. `sent_bytes` is what left this machine."""
+
+    call_id: str
+    status: CallStatus
+    message: str
+    output: BlobRef | None
+    spend: Spend
+    taint: Taint = "none"
+    sent_bytes: int = 0
 
 
 # --- a loop's own stream (`loop:<name>`): what its triggers did ---------------------------------------------------------
@@ -268,6 +334,11 @@ Body = (
     | Salvaged
     | Asked
     | Answered
+    | PolicyBound
+    | CallRequested
+    | CallDecided
+    | CallIntended
+    | CallEnded
     | TriggerFired
     | TriggerSkipped
 )

@@ -12,6 +12,7 @@ import msgspec
 
 from loopwright.errors import IllegalTransition
 from loopwright.kernel import events as ev
+from loopwright.kernel.calls import CallInFlight
 from loopwright.kernel.loop import Loop
 from loopwright.kernel.transitions import label_of, next_phase
 from loopwright.kernel.values import (
@@ -129,8 +130,12 @@ class State(Value, frozen=True):
     unknown_in_a_row: int = 0
     asks: tuple[Ask, ...] = ()
     asked: int = 0
+    calls: tuple[CallInFlight, ...] = ()
+    """Tool calls with an intent and no outcome; `called` is how many were requested."""
+    called: int = 0
     pause_requested: str | None = None
     stop_requested: str | None = None
+    stop_reason: StopReason = "stopped"
     paused: str | None = None
     ending: Ending | None = None
     finished: ev.RunFinished | None = None
@@ -140,8 +145,8 @@ class State(Value, frozen=True):
         left = self.budget.minus(
             Spend(self.spent.usd_micros, self.spent.tokens, wall_ms=self.active_ms, iterations=self.iteration)
         )
-        for flying in self.inflight:
-            left = left.minus(flying.reserve)
+        for reserve in (*(f.reserve for f in self.inflight), *(c.reserve for c in self.calls)):
+            left = left.minus(reserve)
         return left
 
     def work_of(self, action_id: str) -> InFlight:
@@ -228,6 +233,7 @@ def _run_forked(state: State, body: ev.RunForked) -> Fields:
         "branch": body.branch,
         "branch_commit": None,
         "inflight": (),
+        "calls": (),
         "asks": (),
         "impossible": None,
         "impossible_agreed": False,
@@ -250,7 +256,9 @@ def _pause_requested(state: State, body: ev.PauseRequested) -> Fields:
 
 
 def _stop_requested(state: State, body: ev.StopRequested) -> Fields:
-    return {"stop_requested": body.why, "pause_requested": None, "paused": None, "asks": ()}
+    # A stop for integrity is never softened by a person's later one.
+    reason = state.stop_reason if state.stop_requested is not None and state.stop_reason == "integrity" else body.reason
+    return {"stop_requested": body.why, "stop_reason": reason, "pause_requested": None, "paused": None, "asks": ()}
 
 
 def _run_paused(state: State, body: ev.RunPaused) -> Fields:
@@ -442,6 +450,33 @@ def _answered(state: State, body: ev.Answered) -> Fields:
     return fields
 
 
+def _policy_bound(state: State, body: ev.PolicyBound) -> Fields:
+    return {}
+
+
+def _call_requested(state: State, body: ev.CallRequested) -> Fields:
+    return {"called": state.called + 1}
+
+
+def _call_decided(state: State, body: ev.CallDecided) -> Fields:
+    return {}
+
+
+def _call_intended(state: State, body: ev.CallIntended) -> Fields:
+    if any(call.call_id == body.call_id for call in state.calls):
+        raise IllegalTransition(f"call {body.call_id!r}: expected no intent yet, found one without outcome")
+    return {"calls": (*state.calls, CallInFlight(body.call_id, body.reserve))}
+
+
+def _call_ended(state: State, body: ev.CallEnded) -> Fields:
+    if not any(call.call_id == body.call_id for call in state.calls):
+        raise IllegalTransition(f"call {body.call_id!r}: expected an intent without outcome, found none")
+    return {
+        "calls": tuple(call for call in state.calls if call.call_id != body.call_id),
+        "spent": state.spent.plus(body.spend),
+    }
+
+
 # Written by people, beside the driver or long after it died: no sign of a driver at work.
 _REQUESTS: Final = frozenset({ev.PauseRequested, ev.StopRequested, ev.RunResumed, ev.LimitsChanged, ev.Answered})
 
@@ -466,4 +501,9 @@ _HANDLERS: Final[dict[type, Callable[[State, Any], Fields]]] = {
     ev.Salvaged: _salvaged,
     ev.Asked: _asked,
     ev.Answered: _answered,
+    ev.PolicyBound: _policy_bound,
+    ev.CallRequested: _call_requested,
+    ev.CallDecided: _call_decided,
+    ev.CallIntended: _call_intended,
+    ev.CallEnded: _call_ended,
 }

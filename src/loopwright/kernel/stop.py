@@ -65,8 +65,8 @@ def goal(state: State) -> Ending | None:
 
 
 def person(state: State) -> Ending | None:
-    """Somebody asked for the end."""
-    return Ending("stopped", state.stop_requested) if state.stop_requested is not None else None
+    """Somebody asked for the end: a person, or the runtime itself for integrity."""
+    return Ending(state.stop_reason, state.stop_requested) if state.stop_requested is not None else None
 
 
 def agreed_impossible(state: State) -> Ending | None:

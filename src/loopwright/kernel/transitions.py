@@ -60,6 +60,11 @@ OVERLAY: Final[frozenset[str]] = frozenset(
         "salvaged",
         "asked",
         "answered",
+        "policy_bound",
+        "call_requested",
+        "call_decided",
+        "call_intended",
+        "call_ended",
     }
 )
 

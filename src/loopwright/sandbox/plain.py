@@ -50,6 +50,14 @@ class PlainSandbox:
     def isolated(self) -> bool:
         return False
 
+    @property
+    def overlays(self) -> bool:
+        return False
+
+    @property
+    def uid(self) -> int:
+        return os.getuid()
+
     async def run(self, spec: ExecSpec) -> ExecResult:
         """Run to the end or to the limit; see the protocol. `spec.action_id` is `<run>/<action>`: `kill_orphans` goes by its front.
 

@@ -47,6 +47,14 @@ class ResolvingSandbox:
     def isolated(self) -> bool:
         return self._inner.isolated
 
+    @property
+    def overlays(self) -> bool:
+        return self._inner.overlays
+
+    @property
+    def uid(self) -> int:
+        return self._inner.uid
+
     async def run(self, spec: ExecSpec) -> ExecResult:
         argv = resolve_program(spec.argv, self._root, self._env_path, self._virtual_env, self._own_python)
         return await self._inner.run(dataclasses.replace(spec, argv=argv, env={**self._env, **spec.env}))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-__all__ = ["ExecResult", "ExecSpec", "Limits", "Sandbox"]
+__all__ = ["Bind", "ExecResult", "ExecSpec", "Limits", "Overlay", "Sandbox"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +20,34 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Bind:
+    """A folder, file or socket of this machine that the command sees at `target` (absolute), read-only unless `writable`."""
+
+    source: Path
+    target: Path
+    writable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """A copy on write: `lower` is read-only, what is changed at `target` lands in `upper`; `work` is empty and on upper's file system.
+
+    Changes are overlayfs's own: a character device 0:0 in `upper` is a deletion. One mount per `upper` at a time.
+    """
+
+    target: Path
+    lower: Path
+    upper: Path
+    work: Path
+
+
+@dataclass(frozen=True, slots=True)
 class ExecSpec:
     """`argv` is never given to a shell. The child's environment is the backend's minimal one plus `env`, nothing inherited.
 
     `action_id` marks every process of the tree (`LOOPWRIGHT_ACTION`), so that what a killed driver left running is found again.
+    An isolated backend shows the command the system's programs, `cwd`, `writable`, `readable`, `binds` and `overlays`, and nothing else
+    of this machine; one that is not isolated refuses `overlays` and the `binds` whose target is not their source.
     """
 
     argv: tuple[str, ...]
@@ -33,6 +57,9 @@ class ExecSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     stdin: bytes = b""
     writable: tuple[Path, ...] = ()
+    readable: tuple[Path, ...] = ()
+    binds: tuple[Bind, ...] = ()
+    overlays: tuple[Overlay, ...] = ()
     limits: Limits = Limits()
 
 
@@ -56,6 +83,16 @@ class Sandbox(Protocol):
 
     @property
     def isolated(self) -> bool: ...
+
+    @property
+    def overlays(self) -> bool:
+        """Whether it can mount `ExecSpec.overlays`; candidates are full copies where it cannot."""
+        ...
+
+    @property
+    def uid(self) -> int:
+        """Who the command is on this machine; files that it may write must be its. Our own uid unless rights were dropped."""
+        ...
 
     async def run(self, spec: ExecSpec) -> ExecResult:
         """Run to the end or to the limit. On return, and on cancellation, no process of the tree is alive.

@@ -54,12 +54,32 @@ def _words(body: ev.Body) -> str:
             return f"question {body.ask_id} about {body.about}: {body.question}"
         case ev.Answered():
             return f"{body.by} answered {body.ask_id}: {body.answer}{_because(body.why)}"
+        case ev.PolicyBound() | ev.CallRequested() | ev.CallDecided() | ev.CallIntended() | ev.CallEnded():
+            return _call(body)
         case ev.TriggerFired():
             return f"{body.trigger} fired for {body.subject}: starts run {body.run_id}"
         case ev.TriggerSkipped():
             return f"{body.trigger} for {body.subject} started nothing ({body.reason}){_because(body.detail)}"
         case _:
             return _beat(body)
+
+
+def _call(
+    body: ev.PolicyBound | ev.CallRequested | ev.CallDecided | ev.CallIntended | ev.CallEnded,
+) -> str:
+    match body:
+        case ev.PolicyBound():
+            return f"policy, grant and plan of {body.actor} are bound"
+        case ev.CallRequested():
+            arguments = body.call.arguments.inline or f"{body.call.arguments.size_bytes} bytes of arguments"
+            return f"call {body.call.call_id}: {body.call.actor} asks for {body.call.tool} ({body.call.effect}) with {arguments}"
+        case ev.CallDecided():
+            said = {"allow": "allowed", "ask": "a person must say", "deny": "refused"}[body.verdict]
+            return f"call {body.call_id}: {said} by {body.rule}{_because(body.why)}"
+        case ev.CallIntended():
+            return f"call {body.call_id} begins{f', approved by {body.approval}' if body.approval else ''}"
+        case ev.CallEnded():
+            return f"call {body.call_id} ended ({body.status}){_because(body.message)}{_cost(body.spend)}"
 
 
 def _beat(

@@ -90,7 +90,17 @@ class RunFold:
                 self._flying[body.action.id] = _Flying(work, at_ms, self._drivers)
                 if isinstance(work, val.Evaluate):
                     self._iterations.judging(work.proposal_id)
-            case ev.PauseRequested() | ev.TriggerFired() | ev.TriggerSkipped():
+            case ev.CallEnded():
+                self._spend = self._spend.plus(body.spend)
+            case (
+                ev.PauseRequested()
+                | ev.TriggerFired()
+                | ev.TriggerSkipped()
+                | ev.PolicyBound()
+                | ev.CallRequested()
+                | ev.CallDecided()
+                | ev.CallIntended()
+            ):
                 pass
             case _:
                 self._outcome(body, at_ms)

@@ -12,7 +12,7 @@ from pathlib import Path
 from loopwright.errors import WorkspaceError
 from loopwright.sandbox.remove import remove_tree
 
-__all__ = ["delete", "open_folder", "read_regular", "write"]
+__all__ = ["delete", "open_folder", "read_bounded", "read_regular", "write"]
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -68,6 +68,27 @@ def read_regular(name: str, folder: int) -> bytes:
                 f"{name!r} stopped being a regular file while it was read; nothing may run in a candidate now"
             )
         return file.read()
+
+
+def read_bounded(name: str, folder: int, limit_bytes: int) -> bytes | None:
+    """A regular file of an open folder with at most `limit_bytes`; `None` when there is none.
+
+    Raises: `WorkspaceError` for a link, a pipe, a folder, and for more bytes.
+    """
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        fd = os.open(name, flags, dir_fd=folder)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise WorkspaceError(f"{name!r} cannot be read: {error.strerror}; expected a regular file") from error
+    with open(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise WorkspaceError(f"{name!r} is not a regular file; expected one")
+        data = file.read(limit_bytes + 1)
+    if len(data) > limit_bytes:
+        raise WorkspaceError(f"{name!r} has more than {limit_bytes} bytes; expected fewer")
+    return data
 
 
 @contextlib.contextmanager

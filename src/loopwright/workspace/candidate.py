@@ -4,14 +4,16 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 from loopwright.errors import WorkspaceError
 from loopwright.journal.protocol import BlobStore
 from loopwright.kernel.values import Change
+from loopwright.sandbox.protocol import Overlay
 from loopwright.sandbox.remove import remove_tree
 from loopwright.workspace import survey
 from loopwright.workspace.base import Base, ignored
-from loopwright.workspace.beneath import delete, write
+from loopwright.workspace.beneath import delete, open_folder, read_bounded, write
 from loopwright.workspace.git import Git
 from loopwright.workspace.patterns import matches
 from loopwright.workspace.relative import checked_all
@@ -33,6 +35,29 @@ class DiskCandidate:
     @property
     def path(self) -> Path:
         return self._home / "tree"
+
+    @property
+    def overlays(self) -> tuple[Overlay, ...]:
+        return ()
+
+    def read(self, path: str, limit_bytes: int = 64 << 20) -> bytes | None:
+        """A regular file, `None` when there is none. Raises: `WorkspaceError`."""
+        checked_all([path])
+        *folders, name = path.split("/")
+        with _named(path), open_folder(self.path, "/".join(folders)) as folder:
+            return None if folder is None else read_bounded(name, folder, limit_bytes)
+
+    def write(self, path: str, data: bytes, mode: Literal["100644", "100755"] = "100644") -> None:
+        """Put a file there. Raises: `WorkspaceError` as `apply`."""
+        checked_all([path])
+        with _named(path):
+            write(self.path, path, mode, data)
+
+    def remove(self, path: str) -> None:
+        """Take a file away if it is there. Raises: `WorkspaceError` as `apply`."""
+        checked_all([path])
+        with _named(path):
+            delete(self.path, path)
 
     def apply(self, changes: Sequence[Change], blobs: BlobStore) -> None:
         """Write the changes; deletions come first, so that a file can become a folder and the other way round.

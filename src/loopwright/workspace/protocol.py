@@ -7,10 +7,11 @@ found by walking it with `lstat` and hashing.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from loopwright.journal.protocol import BlobStore
 from loopwright.kernel.values import Change
+from loopwright.sandbox.protocol import Overlay
 
 __all__ = ["Candidate", "Commit", "Workspace"]
 
@@ -22,10 +23,34 @@ class Commit:
 
 
 class Candidate(Protocol):
-    """A disposable directory with the files of one tree. Whoever took it out discards it (`with`)."""
+    """A disposable directory with the files of one tree. Whoever took it out discards it (`with`).
+
+    `path` is where a command that is run with `overlays` sees the files. On this side of the sandbox they may not be there (an overlay
+    is mounted inside only): the runtime reads and writes through `read`, `write` and `remove`.
+    """
 
     @property
     def path(self) -> Path: ...
+
+    @property
+    def overlays(self) -> tuple[Overlay, ...]:
+        """What `ExecSpec.overlays` must be for a command in this candidate; empty for a full copy."""
+        ...
+
+    def read(self, path: str, limit_bytes: int = 64 << 20) -> bytes | None:
+        """A regular file as a command left it, `None` when there is none; no link is followed, no pipe is waited for.
+
+        Raises: `WorkspaceError` for what is not a regular file, and for more than `limit_bytes`.
+        """
+        ...
+
+    def write(self, path: str, data: bytes, mode: Literal["100644", "100755"] = "100644") -> None:
+        """Put a file there; nothing may run in the candidate meanwhile. Raises: `WorkspaceError` as `apply`."""
+        ...
+
+    def remove(self, path: str) -> None:
+        """Take a file away if it is there. Raises: `WorkspaceError` as `apply`."""
+        ...
 
     def apply(self, changes: Sequence[Change], blobs: BlobStore) -> None:
         """Write the changes. A path that leaves the directory, through a link too, is refused: `WorkspaceError`."""

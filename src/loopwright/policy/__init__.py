@@ -1,0 +1,1 @@
+"""What an actor may do, decided without I/O: labels, taint, rules, plans, and grants that can only narrow."""

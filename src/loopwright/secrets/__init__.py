@@ -1,0 +1,1 @@
+"""The broker: values of secrets stay on this side; actors see placeholders."""
