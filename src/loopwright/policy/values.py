@@ -12,12 +12,14 @@ __all__ = [
     "Argument",
     "CallBudget",
     "CallView",
+    "Condition",
     "Grant",
     "Hole",
     "Json",
     "OutputField",
     "PastCall",
     "PlanStep",
+    "Rule",
     "Ruling",
     "SecretUse",
     "Situation",
@@ -103,6 +105,27 @@ class Grant(Value, frozen=True):
     budget: CallBudget = CallBudget()
 
 
+class Condition(Value, frozen=True):
+    """On one argument, or on each of its items when it is a list. `values` are JSON texts for `exact` and `one_of`, and folders or files
+    (`src/`, `src/a.py`) for `under`: a path that leaves its folder by `..` is under nothing."""
+
+    argument: str
+    kind: Literal["exact", "one_of", "under"]
+    values: tuple[str, ...]
+
+
+class Rule(Value, frozen=True):
+    """A user's own rule; it fits a call of `tool` when all its conditions hold.
+
+    An `allow` stands in for the plan and the holes only: never for a built-in denial, nor for the ask of destroy, credential and spend.
+    """
+
+    verdict: Literal["deny", "ask", "allow"]
+    tool: str
+    when: tuple[Condition, ...] = ()
+    why: str = ""
+
+
 # --- the plan, written before anything untrusted is read ---------------------------------------------------------------------
 class Hole(Value, frozen=True):
     """What an argument of a step may be.
@@ -165,7 +188,9 @@ class PastCall(Value, frozen=True):
 
 class Situation(Value, frozen=True):
     """Everything a decision may depend on. `killed`: why the kill switch is on, `None` when it is off. `quarantined`: tool names of
-    servers whose pin no longer fits. `approved`: digest of the call that a valid approval covers, `None` without one."""
+    servers whose pin no longer fits. `approved`: digest of the call that a valid approval covers, `None` without one. `mandated`: digest
+    of the call that a verified payment mandate covers. `sandboxed`: programs run in a sandbox without network and secrets; who does not
+    say so is asked."""
 
     task: Task
     plan: TaskPlan
@@ -176,6 +201,9 @@ class Situation(Value, frozen=True):
     killed: str | None = None
     quarantined: tuple[str, ...] = ()
     approved: str | None = None
+    rules: tuple[Rule, ...] = ()
+    mandated: str | None = None
+    sandboxed: bool = False
 
 
 class Ruling(Value, frozen=True):
