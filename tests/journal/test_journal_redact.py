@@ -2,12 +2,13 @@
 
 import base64
 import hashlib
+import html
 import json
 import urllib.parse
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from loopwright.journal.codec import encode_bodies
@@ -109,6 +110,10 @@ def test_a_known_value_is_found_in_every_dress(value: str, before: str, after: s
         raw.hex(),
         raw.hex().upper(),
         urllib.parse.quote(value, safe=""),
+        urllib.parse.quote(value, safe="").lower() if value.islower() else urllib.parse.quote_plus(value),
+        "".join(f"%{byte:02x}" for byte in raw),
+        json.dumps(value)[1:-1].replace("/", "\\/"),
+        html.escape(value),
         base64.b64encode(raw).decode(),
     ]
     for dress in dresses:
@@ -118,6 +123,46 @@ def test_a_known_value_is_found_in_every_dress(value: str, before: str, after: s
         cleaned = redactor.clean(text)
         assert dress not in cleaned
         assert "[redacted:" in cleaned
+
+
+tricky_values = st.text(st.sampled_from('nrtf\\/"a1 é'), min_size=8, max_size=20)
+
+
+@given(
+    st.one_of(secret_values, tricky_values), st.integers(0, 4), st.data(), st.sampled_from(["", "\\", "k\\n", "nrt"])
+)
+def test_a_known_value_is_found_however_white_space_splits_it(
+    value: str, dress: int, data: st.DataObject, before: str
+) -> None:
+    raw = value.encode()
+    form = [value, value[::-1], raw.hex(), base64.b64encode(raw).decode(), json.dumps(value)[1:-1]][dress]
+    letters = "".join(form.split(" "))
+    assume(len(letters) >= 8)
+    redactor = Redactor([value], patterns=())
+    gaps = data.draw(
+        st.lists(st.sampled_from(["", " ", "\n", "\r\n", "\t  "]), min_size=len(letters), max_size=len(letters))
+    )
+    text = before + "".join(letter + gap for letter, gap in zip(letters, gaps, strict=True)) + "after"
+    assert redactor.hits(text.encode())
+    assert redactor.hits(encode_bodies([RunPaused(text)])[0])
+    cleaned = redactor.clean(text)
+    assert letters not in "".join(cleaned.split())
+    assert cleaned.startswith(before) and cleaned.endswith("after")
+
+
+def test_a_hex_dump_and_wrapped_base64_are_found() -> None:
+    value = "correct-horse-battery-staple-and-some-more-words-to-fill-a-line-of-base64"
+    redactor = Redactor([Secret("K", value)])
+    assert redactor.clean(value.encode().hex(" ")) == "[redacted:K]"
+    assert "[redacted:K]" in redactor.clean(base64.encodebytes(value.encode()).decode())
+
+
+def test_what_is_learnt_later_is_known_at_once() -> None:
+    redactor = Redactor([Secret("OLD", "correct-horse-battery")])
+    assert not redactor.hits(b"value-of-later-on")
+    redactor.learn([Secret("NEW", "value-of-later-on")])
+    assert redactor.hits(b"value-of-later-on")
+    assert redactor.clean("value-of-later-on correct-horse-battery") == "[redacted:NEW] [redacted:OLD]"
 
 
 @given(secret_values, st.binary(max_size=9), st.binary(max_size=9))
