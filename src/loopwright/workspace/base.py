@@ -1,15 +1,16 @@
 """One read-only copy of each tree, written once and shared by all candidates and processes, with a list of what is in it.
 
-The list lies outside the copied files. Every copy is compared with it while it is made, so a base that something wrote to is
-noticed and made anew, never handed out.
+The list lies outside the copied files. Every full copy is compared with it while it is made, so a base that something wrote to is
+noticed and made anew, never handed out. A base that overlays lie on is looked over once by every process: see `lower.py`.
 """
 
+import bisect
 import contextlib
 import hashlib
 import os
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -18,12 +19,13 @@ from loopwright.journal.lock import exclusive
 from loopwright.sandbox.remove import remove_tree
 from loopwright.workspace.git import Git
 
-__all__ = ["Base", "Entry", "copy_to", "ensure", "ignored"]
+__all__ = ["Base", "Entry", "copy_to", "ensure", "ignored", "read_only"]
 
 _LIST = "manifest"
 _FILES = "files"
 _SUBMODULE = "160000"
 _CHUNK_BYTES = 1 << 20
+_KEPT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,8 @@ class Entry:
 class Base:
     """`files` is the folder with the copy. Paths are as Python names them: an odd byte is a lone surrogate.
 
-    `folders` are all folders that hold an entry; `submodules` are checked out as empty folders.
+    `folders` are all folders that hold an entry; `submodules` are checked out as empty folders. `children` are the names directly
+    below each folder (`""` = the root); `ordered` are the paths of all entries by their characters.
     """
 
     tree: str
@@ -47,33 +50,74 @@ class Base:
     entries: Mapping[str, Entry]
     folders: frozenset[str]
     submodules: frozenset[str]
+    children: Mapping[str, frozenset[str]]
+    ordered: tuple[str, ...]
+
+    def is_folder(self, path: str) -> bool:
+        return path in self.folders or path in self.submodules
+
+    def below(self, path: str) -> Iterator[str]:
+        """The entries that are `path` or lie below it."""
+        if path in self.entries:
+            yield path
+        prefix = f"{path}/"
+        for at in range(bisect.bisect_left(self.ordered, prefix), len(self.ordered)):
+            if not self.ordered[at].startswith(prefix):
+                return
+            yield self.ordered[at]
 
 
 class _Spoilt(Exception):
     """The copy and its list do not agree."""
 
 
-def ensure(cache: Path, tree: str, git: Git) -> Base:
+_known: dict[Path, tuple[tuple[int, ...], Base]] = {}
+"""What this process has read and found good, by place: reading a list of 20,000 files takes longer than making an overlay."""
+
+
+def read_only(place: Path) -> None:
+    """The usual `seal`: nobody writes into it by mistake."""
+    for folder, _, names in os.walk(place / _FILES, topdown=False):
+        for name in names:
+            path = os.path.join(folder, name)
+            mode = os.lstat(path).st_mode
+            if stat.S_ISREG(mode):
+                os.chmod(path, 0o555 if mode & 0o100 else 0o444)
+        # Folders stay writable: a user removes `.loopwright` with a plain `rm -rf`.
+        os.chmod(folder, 0o755)  # noqa: S103
+
+
+def ensure(
+    cache: Path,
+    tree: str,
+    git: Git,
+    *,
+    name: str | None = None,
+    seal: Callable[[Path], None] = read_only,
+    is_sound: Callable[[Path], bool] = lambda _: True,
+) -> Base:
     """The base of `tree`, made if it is not there. Several processes may ask at once: one wins, all get the same.
 
-    Raises: `WorkspaceError` when git cannot write the tree out.
+    It lies in `cache / name` (the tree's id when `None`). `seal` ends its making; `is_sound` is asked once by every process whether
+    nothing was done to it since; both get the folder. Raises: `WorkspaceError` when git cannot write the tree out.
     """
-    place = cache / tree
+    place = cache / (name or tree)
     with contextlib.suppress(FileNotFoundError, _Spoilt):
-        base = _load(place, tree)
+        base = _load(place, tree, is_sound)
         os.utime(place)  # still wanted: garbage collection goes by this
         return base
     cache.mkdir(parents=True, exist_ok=True)
     # One writer at a time: of two that race, one would set aside what the other has just put there.
     with exclusive(cache.parent / "trees.lock"):
         with contextlib.suppress(_Spoilt, FileNotFoundError):
-            return _load(place, tree)  # another process was faster
+            return _load(place, tree, is_sound)  # another process was faster
         draft = Path(tempfile.mkdtemp(prefix=f".{tree}-", dir=cache))
         try:
             _write(draft, tree, git)
+            seal(draft)
             _set_aside(place, cache)
             draft.rename(place)
-            return _load(place, tree)
+            return _load(place, tree, is_sound)
         except _Spoilt:
             raise WorkspaceError(
                 f"base copy of tree {tree!r} in {str(cache)!r} is spoilt again and again; check the disk"
@@ -142,7 +186,6 @@ def _write(draft: Path, tree: str, git: Git) -> None:
         lines.append(b"%s %s %d\t%s\0" % (mode.encode(), digest.encode(), size, raw))
     (draft / "index").unlink()
     (draft / _LIST).write_bytes(b"".join(lines) + b"end %d\0" % len(lines))
-    _make_read_only(files)
 
 
 def _digest(path: Path, mode: str) -> tuple[str, int]:
@@ -154,18 +197,22 @@ def _digest(path: Path, mode: str) -> tuple[str, int]:
         return digest, file.tell()
 
 
-def _make_read_only(files: Path) -> None:
-    for folder, _, names in os.walk(files, topdown=False):
-        for name in names:
-            path = os.path.join(folder, name)
-            mode = os.lstat(path).st_mode
-            if stat.S_ISREG(mode):
-                os.chmod(path, 0o555 if mode & 0o100 else 0o444)
-        # Folders stay writable: a user removes `.loopwright` with a plain `rm -rf`.
-        os.chmod(folder, 0o755)  # noqa: S103
+def _load(place: Path, tree: str, is_sound: Callable[[Path], bool]) -> Base:
+    status = os.stat(place / _LIST)
+    stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    known = _known.get(place)
+    if known is not None and known[0] == stamp:
+        return known[1]
+    base = _read(place, tree)
+    if not is_sound(place):
+        raise _Spoilt
+    while len(_known) >= _KEPT:
+        _known.pop(next(iter(_known)), None)
+    _known[place] = (stamp, base)
+    return base
 
 
-def _load(place: Path, tree: str) -> Base:
+def _read(place: Path, tree: str) -> Base:
     records = (place / _LIST).read_bytes().split(b"\0")
     if len(records) < 2 or records[-2] != b"end %d" % (len(records) - 2):
         raise _Spoilt  # the machine went down while it was written
@@ -179,8 +226,18 @@ def _load(place: Path, tree: str) -> Base:
             submodules.add(path)
         else:
             entries[path] = Entry(mode, digest, int(size))
-    folders = frozenset(up for path in (*entries, *submodules) for up in _above(path))
-    return Base(tree, place / _FILES, entries, folders, frozenset(submodules))
+    children: dict[str, set[str]] = {"": set()}
+    for path in (*entries, *submodules):
+        while path:
+            folder, _, name = path.rpartition("/")
+            known = folder in children
+            children.setdefault(folder, set()).add(name)
+            if known:
+                break  # the folders above it were entered with their first entry
+            path = folder
+    folders = frozenset(children) - {""}
+    below = {folder: frozenset(names) for folder, names in children.items()}
+    return Base(tree, place / _FILES, entries, folders, frozenset(submodules), below, tuple(sorted(entries)))
 
 
 def _copy(base: Base, target: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from loopwright.errors import WorkspaceError
 from loopwright.sandbox.remove import remove_tree
 
-__all__ = ["delete", "open_folder", "read_bounded", "read_regular", "write"]
+__all__ = ["delete", "enter_folder", "make_file", "open_folder", "read_bounded", "read_regular", "write"]
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -26,15 +26,24 @@ def write(root: Path, path: str, mode: str, content: bytes, *, clear_way: bool =
     with _parent(root, path, folders, make=True, clear_way=clear_way) as folder:
         assert folder is not None
         _clear(root, path, name, folder)
-        if mode == "120000":
-            os.symlink(content, os.fsencode(name), dir_fd=folder)
-            return
-        # A new file, never the old one rewritten: that one may be a hard link to something outside.
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(name, flags, 0o600, dir_fd=folder)
-        with open(fd, "wb") as file:
-            file.write(content)
-            os.fchmod(fd, 0o755 if mode == "100755" else 0o644)
+        make_file(folder, name, mode, content)
+
+
+def make_file(folder: int, name: str, mode: str, content: bytes, owner: int | None = None) -> None:
+    """A file or link in an open folder that has none of that name; `owner` gets it, `None` = it is ours."""
+    if mode == "120000":
+        os.symlink(content, os.fsencode(name), dir_fd=folder)
+        if owner is not None:
+            os.chown(name, owner, owner, dir_fd=folder, follow_symlinks=False)
+        return
+    # A new file, never the old one rewritten: that one may be a hard link to something outside.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(name, flags, 0o600, dir_fd=folder)
+    with open(fd, "wb") as file:
+        file.write(content)
+        if owner is not None:
+            os.fchown(fd, owner, owner)
+        os.fchmod(fd, 0o755 if mode == "100755" else 0o644)
 
 
 def delete(root: Path, path: str) -> None:
@@ -115,12 +124,18 @@ def _parent(root: Path, path: str, folders: Sequence[str], *, make: bool, clear_
         os.close(fd)
 
 
-def _enter(root: Path, path: str, name: str, folder: int, *, make: bool, clear_way: bool) -> int | None:
+def enter_folder(folder: int, name: str) -> int:
+    """The descriptor of a folder in an open folder, also of one that was left without permissions. Raises: `OSError`."""
     try:
         return os.open(name, _FOLDER, dir_fd=folder)
     except PermissionError:
         os.chmod(name, 0o700, dir_fd=folder)
         return os.open(name, _FOLDER, dir_fd=folder)
+
+
+def _enter(root: Path, path: str, name: str, folder: int, *, make: bool, clear_way: bool) -> int | None:
+    try:
+        return enter_folder(folder, name)
     except FileNotFoundError:
         if not make:
             return None

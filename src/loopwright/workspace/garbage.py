@@ -29,7 +29,7 @@ def collect_garbage(runtime_dir: Path, active_labels: Collection[str], *, trees_
         if home.name.rpartition("-")[0] not in active:
             freed_bytes += _freed(home)
     oldest_s = now_ms / 1000 - trees_older_than_s
-    for folder in ("trees", "scratch"):
+    for folder in ("trees", "lower", "scratch"):
         for entry in _children(runtime_dir / "cache" / folder):
             with contextlib.suppress(FileNotFoundError):
                 if entry.stat(follow_symlinks=False).st_mtime <= oldest_s:

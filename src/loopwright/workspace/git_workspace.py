@@ -1,5 +1,6 @@
 """The trusted side of a repository: trees, commits and branches, made with plumbing in a private index. No ref moves by accident."""
 
+import os
 import re
 import tempfile
 from collections.abc import Sequence
@@ -9,11 +10,13 @@ from loopwright.errors import WorkspaceError
 from loopwright.journal.protocol import BlobStore
 from loopwright.kernel.values import Change
 from loopwright.workspace.base import copy_to
-from loopwright.workspace.candidate import DiskCandidate
+from loopwright.workspace.candidate import DiskCandidate, TreeCandidate
 from loopwright.workspace.differences import unified
 from loopwright.workspace.garbage import folder_label
 from loopwright.workspace.git import Git, GitFailed
+from loopwright.workspace.lower import ensure_lower
 from loopwright.workspace.objects import Listing, listing, tree_with
+from loopwright.workspace.overlay import OverlayCandidate
 from loopwright.workspace.protocol import Commit
 from loopwright.workspace.repository import Repository
 
@@ -26,22 +29,31 @@ _LISTINGS_KEPT = 8
 class GitWorkspace:
     """Implements `workspace.protocol.Workspace` on `repository`; disposable files lie in `runtime_dir` (`.loopwright`).
 
-    Safe to be used by several threads and processes at once.
+    With `overlay` a checkout is a copy on write that only a sandbox can mount, for commands that run as `uid` (`None` = as we do);
+    without, it is a full copy. Safe to be used by several threads and processes at once.
     """
 
-    def __init__(self, repository: Repository, runtime_dir: Path) -> None:
+    def __init__(
+        self, repository: Repository, runtime_dir: Path, *, overlay: bool = False, uid: int | None = None
+    ) -> None:
         self._git: Git = repository.git
         self._runtime_dir = runtime_dir.absolute()
+        self._overlay = overlay
+        self._uid = os.getuid() if uid is None else uid
         self._listings: dict[str, Listing] = {}
 
-    def checkout(self, tree: str, label: str) -> DiskCandidate:
-        """A fresh writable copy of `tree`; `label` is in its folder's name, for people and for garbage collection.
+    def checkout(self, tree: str, label: str) -> TreeCandidate:
+        """A fresh writable copy of `tree`, full or on write; `label` is in its folder's name, for people and for garbage collection.
 
         Raises: `WorkspaceError`.
         """
         _check_id(tree)
         work = self._runtime_dir / "work"
         work.mkdir(parents=True, exist_ok=True)
+        if self._overlay:
+            base = ensure_lower(self._runtime_dir / "cache" / "lower", tree, self._git, self._uid)
+            home = Path(tempfile.mkdtemp(prefix=f"{folder_label(label)}-", dir=work))
+            return OverlayCandidate(home, base, self._git, self._uid)
         home = Path(tempfile.mkdtemp(prefix=f"{folder_label(label)}-", dir=work))
         base = copy_to(self._runtime_dir / "cache" / "trees", tree, self._git, home / "tree")
         return DiskCandidate(home, base, self._git)

@@ -15,7 +15,21 @@ from loopwright.errors import WorkspaceError
 from loopwright.workspace.base import Base
 from loopwright.workspace.beneath import open_folder, read_regular
 
-__all__ = ["MAX_DEPTH", "Found", "content", "everything", "is_cache", "same_as_base", "shown", "unignored"]
+__all__ = [
+    "MAX_DEPTH",
+    "Found",
+    "Listed",
+    "content",
+    "described",
+    "everything",
+    "folders_below",
+    "is_cache",
+    "names_in",
+    "on_disk",
+    "same_as_base",
+    "shown",
+    "unignored",
+]
 
 MAX_DEPTH = 200
 """Folders below folders. Real trees stay below 30; a deeper one is an attack on whoever walks it."""
@@ -38,23 +52,27 @@ class Found:
         return self.path.rpartition("/")[2]
 
 
+Listed = Callable[[Iterable[str]], Iterator[Found]]
+"""What lies directly in these folders, by folder and name."""
+
+
 def is_cache(path: str) -> bool:
     """Whether a path is what tools leave behind when they run (bytecode, test caches), wherever it lies."""
     names = path.split("/")
     return names[-1].endswith((".pyc", ".pyo")) or not _CACHE_NAMES.isdisjoint(names)
 
 
-def everything(root: Path) -> Iterator[Found]:
-    """All that lies below `root`, folders before what is in them. Raises: `WorkspaceError` past `MAX_DEPTH`."""
+def everything(listed: Listed) -> Iterator[Found]:
+    """All there is, folders before what is in them. Raises: `WorkspaceError` past `MAX_DEPTH`."""
     queue = [""]
     while queue:
-        items = list(_listed(root, queue))
+        items = list(listed(queue))
         yield from items
         queue = [item.path for item in items if item.kind == "folder"]
 
 
-def unignored(root: Path, base: Base, ignored: Callable[[Sequence[str]], frozenset[str]]) -> Iterator[Found]:
-    """The files and links below `root` that count: of the base, or new and neither ignored by the base nor a cache that tools leave.
+def unignored(listed: Listed, base: Base, ignored: Callable[[Sequence[str]], frozenset[str]]) -> Iterator[Found]:
+    """The files and links that count: of the base, or new and neither ignored by the base nor a cache that tools leave.
 
     Raises: `WorkspaceError` for a nested `.git`, for a FIFO, socket or device, and for a submodule that something was put into.
     """
@@ -62,9 +80,9 @@ def unignored(root: Path, base: Base, ignored: Callable[[Sequence[str]], frozens
     while queue:
         kept: list[Found] = []
         fresh: list[Found] = []
-        for item in _listed(root, queue):
+        for item in listed(queue):
             if item.path in base.submodules:
-                _refuse_filled(root, item)
+                _refuse_filled(listed, item)
             elif item.path in base.folders or item.path in base.entries:
                 kept.append(item)
             elif not _is_cache(item.path):
@@ -112,22 +130,37 @@ def shown(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _listed(root: Path, folders: Iterable[str]) -> Iterator[Found]:
+def folders_below(root: Path, folders: Iterable[str]) -> Iterator[tuple[str, int]]:
+    """The open folders of `root` that there are, each reached without a link. Raises: `WorkspaceError` past `MAX_DEPTH`."""
     for path in folders:
         if path.count("/") >= MAX_DEPTH:
             raise WorkspaceError(
                 f"candidate nests folders more than {MAX_DEPTH} deep below {shown(path)[:60]!r}; expected an ordinary tree"
             )
         with open_folder(root, path) as folder:
-            if folder is None:
-                continue
-            with os.scandir(folder) as items:
-                names = sorted(item.name for item in items)
-            for name in names:
-                yield _found(f"{path}/{name}" if path else name, os.stat(name, dir_fd=folder, follow_symlinks=False))
+            if folder is not None:
+                yield path, folder
 
 
-def _found(path: str, status: os.stat_result) -> Found:
+def on_disk(root: Path) -> Listed:
+    """Lists what lies below `root`."""
+
+    def listed(folders: Iterable[str]) -> Iterator[Found]:
+        for path, folder in folders_below(root, folders):
+            for name in names_in(folder):
+                yield described(f"{path}/{name}" if path else name, os.lstat(name, dir_fd=folder))
+
+    return listed
+
+
+def names_in(folder: int) -> list[str]:
+    """The names in an open folder, in order."""
+    with os.scandir(folder) as items:
+        return sorted(item.name for item in items)
+
+
+def described(path: str, status: os.stat_result) -> Found:
+    """What `lstat` said, as a value."""
     if stat.S_ISREG(status.st_mode):
         return Found(path, "100755" if status.st_mode & 0o100 else "100644", status.st_size)
     if stat.S_ISLNK(status.st_mode):
@@ -144,9 +177,8 @@ def _asked(item: Found) -> str:
     return f"{item.path}/" if item.kind == "folder" else item.path
 
 
-def _refuse_filled(root: Path, item: Found) -> None:
-    with open_folder(root, item.path) as folder:
-        if item.kind != "folder" or folder is None or os.listdir(folder):
-            raise WorkspaceError(
-                f"candidate wrote into {shown(item.path)!r}, which is a submodule; expected it untouched: submodules cannot be changed here"
-            )
+def _refuse_filled(listed: Listed, item: Found) -> None:
+    if item.kind != "folder" or next(listed([item.path]), None) is not None:
+        raise WorkspaceError(
+            f"candidate wrote into {shown(item.path)!r}, which is a submodule; expected it untouched: submodules cannot be changed here"
+        )
