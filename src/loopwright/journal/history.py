@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 from loopwright.errors import JournalCorrupt
+from loopwright.journal.chain import ChainReport, verify
 from loopwright.journal.checkpoint import Checkpoint, CheckpointLog, Statement, open_checkpoint
 from loopwright.journal.codec import digest_of
 from loopwright.journal.merkle import Frontier, leaf_hash
@@ -17,7 +18,7 @@ from loopwright.journal.protocol import Head, Journal
 from loopwright.journal.stream import Row
 from loopwright.kernel.values import Value
 
-__all__ = ["Fork", "HistoryBreak", "StreamWatch", "deleted_streams", "find_fork", "make_checkpoint"]
+__all__ = ["Fork", "HistoryBreak", "StreamWatch", "check_stream", "deleted_streams", "find_fork", "make_checkpoint"]
 
 
 class HistoryBreak(Value, frozen=True):
@@ -102,6 +103,22 @@ class StreamWatch:
             f"stream {self.stream!r}: a checkpoint signed {last} events, {self.size} are there: events {self.size + 1} to"
             f" {last} were cut off",
         )
+
+
+def check_stream(
+    stream: str, rows: Iterable[Row], head: Head | None, statements: Sequence[Statement]
+) -> tuple[ChainReport, HistoryBreak | None, int]:
+    """The stream's chain, what of it contradicts the statements, and how many events they vouch for, in one pass.
+
+    Raises: `JournalTooNew`.
+    """
+    watch = StreamWatch(stream, statements)
+    watched = watch.rows(rows)
+    chain = verify(watched, head)
+    # The chain's check ends at the first break; what was signed is compared to the end.
+    for _ in watched:
+        pass
+    return chain, watch.result(), watch.covered
 
 
 def deleted_streams(log: CheckpointLog, heads: Iterable[Head]) -> list[HistoryBreak]:
