@@ -83,8 +83,8 @@ def export_streams(
 ) -> tuple[ExportedStream, ...]:
     """Write these streams into the new file `target`, with the blobs that they refer to when `blobs`.
 
-    Make a checkpoint first: events after it are exported unsigned. A blob that is gone is named in the manifest, an erasable value is
-    never taken along: its reference carries but the salted hash. Raises: `UsageError` for a stream or target that does not do; `JournalCorrupt`.
+    Make a checkpoint first: events after it are exported unsigned. A blob that is gone is named in the manifest; of an erasable value
+    only the salted hash is taken along. Raises: `UsageError` for a stream or target that does not do; `JournalCorrupt`.
     """
     try:
         with zipfile.ZipFile(target, "x", zipfile.ZIP_DEFLATED) as file:
