@@ -1,5 +1,6 @@
 """What a candidate plants to have the host's git run it: each fires with a naive git, none with ours."""
 
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -8,8 +9,8 @@ import pytest
 
 from loopwright.errors import WorkspaceError
 from loopwright.testing.memory import MemoryBlobs
-from loopwright.workspace.git_workspace import GitWorkspace
 from loopwright.workspace.repository import Repository
+from support.overlays import KINDS, inside, workspace
 from support.repositories import git, make_repository
 
 Plant = Callable[[Path, Path], None]
@@ -64,35 +65,40 @@ def _naive(here: Path) -> None:
     subprocess.run(["git", "-C", str(here), "diff"], capture_output=True, check=False)
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.__name__.strip("_"))
-def test_nothing_that_a_candidate_plants_is_run_by_the_host(tmp_path: Path, plant: Plant) -> None:
+def test_nothing_that_a_candidate_plants_is_run_by_the_host(tmp_path: Path, plant: Plant, kind: str) -> None:
     root = make_repository(tmp_path / "r", {"a.py": "a = 1\n"})
     found = Repository.find(root)
-    workspace, blobs = GitWorkspace(found, root / ".loopwright"), MemoryBlobs()
+    trusted, blobs = workspace(root, kind), MemoryBlobs()
     tree = found.tree_of("HEAD")
     fired = tmp_path / "fired"
-    with workspace.checkout(tree, "naive") as victim:
-        plant(victim.path, fired)
-        (victim.path / "a.py").write_text("a = 2\n")
-        _naive(victim.path)
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "a.py").write_text("a = 1\n")
+    plant(victim, fired)
+    (victim / "a.py").write_text("a = 2\n")
+    planted = tmp_path / "planted"
+    shutil.copytree(victim, planted, symlinks=True)
+    _naive(victim)
     assert fired.exists(), "the plant must work, else this test shows nothing"
     fired.unlink()
 
-    with workspace.checkout(tree, "ours") as candidate:
-        plant(candidate.path, fired)
-        (candidate.path / "a.py").write_text("a = 2\n")
-        fired.unlink(missing_ok=True)  # planting itself may have run it
+    with trusted.checkout(tree, "ours") as candidate:
+        with inside(kind)(candidate) as here:
+            shutil.copytree(planted, here, symlinks=True, dirs_exist_ok=True)
         with pytest.raises(WorkspaceError, match=r"\.git', a git repository of its own"):
             candidate.harvest(blobs)
         # And without the repository, with everything else that was planted still there:
-        pointer = candidate.path / ".git"
-        pointer.rename(candidate.path / "was-git")
+        with inside(kind)(candidate) as here:
+            pointer = here / ".git"
+            pointer.rename(here / "was-git")
         changes = candidate.harvest(blobs)
         assert "a.py" in [change.path for change in changes]
-        commit = workspace.commit(found.head, changes, blobs, message="m", at_ms=0)
-        assert "a = 2" in workspace.diff(tree, changes, blobs)
-        workspace.move_branch("b", commit.commit, expected=None)
-        with workspace.checkout(commit.tree, "ours") as again:
+        commit = trusted.commit(found.head, changes, blobs, message="m", at_ms=0)
+        assert "a = 2" in trusted.diff(tree, changes, blobs)
+        trusted.move_branch("b", commit.commit, expected=None)
+        with trusted.checkout(commit.tree, "ours") as again:
             assert again.harvest(blobs) == ()
         candidate.restore(("a.py",))
     assert found.uncommitted() == ()

@@ -8,6 +8,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 from loopwright.errors import WorkspaceError
 from loopwright.sandbox.remove import remove_tree
@@ -91,13 +92,18 @@ def read_bounded(name: str, folder: int, limit_bytes: int) -> bytes | None:
         return None
     except OSError as error:
         raise WorkspaceError(f"{name!r} cannot be read: {error.strerror}; expected a regular file") from error
-    with open(fd, "rb") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise WorkspaceError(f"{name!r} is not a regular file; expected one")
+    with _regular(fd, name) as file:
         data = file.read(limit_bytes + 1)
     if len(data) > limit_bytes:
         raise WorkspaceError(f"{name!r} has more than {limit_bytes} bytes; expected fewer")
     return data
+
+
+def _regular(fd: int, name: str) -> IO[bytes]:
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return open(fd, "rb")
+    os.close(fd)  # Python would refuse a folder with another error and leave it open
+    raise WorkspaceError(f"{name!r} is not a regular file; expected one")
 
 
 @contextlib.contextmanager

@@ -251,5 +251,5 @@ def _named(path: str) -> Iterator[None]:
         yield
     except (OSError, ValueError) as error:
         raise WorkspaceError(
-            f"path {survey.shown(path)!r} cannot be written in a candidate: {error}; expected a name the file system takes"
+            f"path {survey.shown(path)!r} cannot be used in a candidate: {error}; expected a name the file system takes"
         ) from error
