@@ -44,3 +44,4 @@ lock:  ## choose dependency versions anew, within pyproject.toml's bounds
 	@scripts/setup.sh demo
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile -q --upgrade --universal --generate-hashes --python-version 3.11 pyproject.toml --extra dev -o requirements.lock
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile -q --upgrade --universal --generate-hashes --python-version 3.11 requirements-bench.in -o requirements-bench.lock
+	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile -q --upgrade --universal --generate-hashes --python-version 3.11 requirements-servers.in -o requirements-servers.lock

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Makes this checkout ready to run, to test or to measure, and does nothing where nothing changed.
 #
-#   scripts/setup.sh demo     python environment, git
-#   scripts/setup.sh test     the same, and what the tests run: bubblewrap, a PostgreSQL server
+#   scripts/setup.sh demo     python environment, git, bubblewrap
+#   scripts/setup.sh test     the same, and what the tests run: a PostgreSQL server, MCP servers in .servers/venv
 #   scripts/setup.sh bench    the same as demo, and the engines that we are measured against, in .bench/venv
 #
 # System packages are installed when we may (root, or sudo without a password); else the command to run is printed and the
@@ -45,8 +45,12 @@ missing_packages() {
         # Debian's own python3 has its package by that name; any other version carries its number.
         "$python" -c 'import sys; v = "python%d.%d" % sys.version_info[:2]; print(v + "-venv")'
     fi
+    # Everything that a loop runs, it runs in a sandbox: the demo too.
+    command -v bwrap >/dev/null || echo bubblewrap
     if [ "$purpose" = test ]; then
-        command -v bwrap >/dev/null || echo bubblewrap
+        # A container engine without a daemon, for the container backend; runc takes every layout of control groups.
+        command -v podman >/dev/null || echo podman
+        command -v runc >/dev/null || echo runc
         has_postgres || echo postgresql
     fi
 }
@@ -127,6 +131,17 @@ if ! done_already .venv/.stamp "$wanted"; then
         || quietly .venv/bin/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --no-index -e . \
         || die "could not install loopwright into .venv"
     echo "$wanted" >.venv/.stamp
+fi
+
+if [ "$purpose" = test ]; then
+    wanted=$(key requirements-servers.lock)
+    if ! done_already .servers/venv/.stamp "$wanted"; then
+        say "the MCP servers that the tests talk to, in .servers/venv (once)"
+        mkdir -p .servers
+        rm -f .servers/venv/.stamp
+        environment .servers/venv requirements-servers.lock
+        echo "$wanted" >.servers/venv/.stamp
+    fi
 fi
 
 if [ "$purpose" = bench ]; then

@@ -9,6 +9,7 @@ import dataclasses
 import os
 import re
 import secrets
+import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -95,7 +96,14 @@ class ContainerSandbox:
             done = await self._client.run(
                 dataclasses.replace(
                     spec,
-                    argv=(*self._engine, "run", *self._options(spec, name), *_image_words(self._image), *_AS_CHILD, *spec.argv),
+                    argv=(
+                        *self._engine,
+                        "run",
+                        *self._options(spec, name),
+                        *_image_words(self._image),
+                        *_AS_CHILD,
+                        *spec.argv,
+                    ),
                     env=_client_env(),
                     # The command's own limits are given to the engine; its client needs none of them.
                     limits=dataclasses.replace(spec.limits, cpu_s=None, memory_bytes=None, file_bytes=1 << 40),
@@ -112,29 +120,39 @@ class ContainerSandbox:
         return self._result(spec, done)
 
     def kill_orphans(self, run_id: str) -> int:
-        """End the containers of a run, and what is left of the engine's clients; how many there were."""
-        return asyncio.run(self._orphans(run_id)) + self._client.kill_orphans(run_id)
+        """End the containers of a run, and what is left of the engine's clients; how many there were. Blocks."""
+        listed = self._ask_now("ps", "--all", "--quiet", "--filter", f"label={_LABEL}={_label(run_id)}")
+        names = listed.decode("ascii", "replace").split()
+        if names:
+            self._ask_now("rm", "--force", *self._at_once, *names)
+        return len(names) + self._client.kill_orphans(run_id)
 
     def close(self) -> None:
         self._client.close()
 
-    async def _orphans(self, run_id: str) -> int:
-        listed = await self._ask("ps", "--all", "--quiet", "--filter", f"label={_LABEL}={_label(run_id)}")
-        names = listed.stdout.decode("ascii", "replace").split()
-        if names:
-            await self._remove(names)
-        return len(names)
-
     async def _remove(self, names: Sequence[str]) -> None:
-        # docker kills at once; podman waits ten seconds for a polite end unless it is told not to.
-        at_once = () if self._docker else ("--time", "0")
-        await self._ask("rm", "--force", *at_once, *names)
+        await asyncio.to_thread(self._ask_now, "rm", "--force", *self._at_once, *names)
 
-    async def _ask(self, *words: str) -> ExecResult:
-        spec = ExecSpec(
-            argv=(*self._engine, *words), cwd=Path("/"), timeout_s=_START_S, action_id="engine/ask", env=_client_env()
-        )
-        return await self._client.run(spec)
+    @property
+    def _at_once(self) -> tuple[str, ...]:
+        """docker kills at once; podman waits ten seconds for a polite end unless it is told not to."""
+        return () if self._docker else ("--time", "0")
+
+    def _ask_now(self, *words: str) -> bytes:
+        """What the engine answers; empty when it does not. It is asked while something else went wrong already."""
+        env = {"PATH": os.environ.get("PATH", os.defpath), **_client_env()}
+        try:
+            done = subprocess.run(
+                [*self._engine, *words],
+                env=env,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=False,
+                timeout=_START_S,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return b""
+        return done.stdout
 
     def _result(self, spec: ExecSpec, done: ExecResult) -> ExecResult:
         engine = Path(self._engine[0]).name
