@@ -12,7 +12,7 @@ from loopwright.journal.codec import decode, digest_of
 from loopwright.journal.protocol import Head
 from loopwright.kernel.values import Value
 
-__all__ = ["Break", "ChainReport", "verify"]
+__all__ = ["Break", "ChainReport", "is_stored_bytes", "verify"]
 
 Break = Literal["changed", "missing", "reordered", "truncated", "undecodable", "foreign"]
 
@@ -43,6 +43,8 @@ def verify(rows: Iterable[tuple[int, bytes, str]], head: Head | None) -> ChainRe
         if at != seq:
             kind, why = _misplaced(seq, at, stored)
             return _broken(seq, kind, why)
+        if not is_stored_bytes(data):
+            return _broken(seq, "changed", "it is not stored as bytes")
         if digest_of(data) != digest:
             return _broken(seq, "changed", "its bytes do not match its digest")
         try:
@@ -67,6 +69,11 @@ def verify(rows: Iterable[tuple[int, bytes, str]], head: Head | None) -> ChainRe
     if head is not None and prev != head.digest:
         return _broken(count, "changed", "its digest is not the one that the run's head holds")
     return ChainReport(True, count, None, None, f"run {run_id!r}: {count} events, every link is good")
+
+
+def is_stored_bytes(data: object) -> bool:
+    """Whether a row's bytes are bytes: a column of SQLite takes any type, and a change of it must be named, not end in a crash."""
+    return isinstance(data, bytes)
 
 
 def _misplaced(seq: int, found: int, rest: Iterator[tuple[int, bytes, str]]) -> tuple[Break, str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 from loopwright.errors import JournalCorrupt
-from loopwright.journal.chain import ChainReport, verify
+from loopwright.journal.chain import ChainReport, is_stored_bytes, verify
 from loopwright.journal.checkpoint import Checkpoint, CheckpointLog, Statement, open_checkpoint
 from loopwright.journal.codec import digest_of
 from loopwright.journal.merkle import Frontier, leaf_hash
@@ -54,7 +54,7 @@ class StreamWatch:
     def rows(self, rows: Iterable[Row]) -> Iterator[Row]:
         """`rows`, unchanged."""
         for row in rows:
-            self._tree.append(leaf_hash(row[1]))
+            self._tree.append(leaf_hash(row[1] if is_stored_bytes(row[1]) else b""))
             while self._open and self._open[0].size == self._tree.size:
                 self._compare(self._open.pop(0), row)
             yield row
@@ -188,7 +188,7 @@ def _statement(journal: Journal, head: Head, earlier: Sequence[Statement]) -> St
     watch = StreamWatch(head.run_id, earlier)
     digest = ""
     for seq, data, digest in watch.rows(_until(journal.raw(head.run_id), head.seq)):
-        if seq != watch.size or digest_of(data) != digest:
+        if seq != watch.size or not is_stored_bytes(data) or digest_of(data) != digest:
             raise JournalCorrupt(
                 f"stream {head.run_id!r}: event {watch.size} is not what was written: nothing was signed, see"
                 f" `loopwright audit verify {head.run_id}`"
