@@ -26,6 +26,9 @@ from loopwright.act.repair.source import Source
 from loopwright.act.repair.spectra import Spectra, Tracing, trace
 from loopwright.sandbox.plain import PlainSandbox
 from loopwright.suite.command import python_env
+from loopwright.workspace.git_workspace import GitWorkspace
+from loopwright.workspace.protocol import Candidate
+from loopwright.workspace.repository import Repository
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "pricing"
 TEST = "tests/test_ticket_001.py::test_shipping_is_paid_when_a_voucher_takes_the_order_below_the_limit"
@@ -47,13 +50,18 @@ class Rate:
         return cls(round(edits / (time.perf_counter() - began), 1), round(1000 * (cpu_s() - cpu) / edits, 1))
 
 
-def copy(into: Path) -> Path:
+def workspace(root: Path) -> tuple[GitWorkspace, str]:
+    """The example as a repository of its own, and its tree."""
     for path in EXAMPLE.rglob("*"):
         if path.is_file() and "__pycache__" not in path.parts:
-            target = into / path.relative_to(EXAMPLE)
+            target = root / path.relative_to(EXAMPLE)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(path.read_bytes())
-    return into
+    identity = ("-c", "user.name=bench", "-c", "user.email=bench@localhost")
+    for args in (("init", "-q"), ("add", "-A"), ("commit", "-q", "-m", "base")):
+        subprocess.run(["git", *identity, *args], cwd=root, check=True)
+    repository = Repository.find(root)
+    return GitWorkspace(repository, root / ".loopwright"), repository.tree_of(repository.head)
 
 
 def cold(edits: list[tuple[int, Edit]], checkout: Path, sources: dict[str, Source]) -> Rate:
@@ -70,7 +78,7 @@ def cold(edits: list[tuple[int, Edit]], checkout: Path, sources: dict[str, Sourc
 
 async def forked(
     edits: list[tuple[int, Edit]],
-    jobs: tuple[Path, ...],
+    jobs: tuple[Candidate, ...],
     sources: dict[str, Source],
     spectra: Spectra,
     sandbox: PlainSandbox,
@@ -101,7 +109,8 @@ async def main() -> None:
     wish = parser.parse_args()
     with tempfile.TemporaryDirectory() as root:
         sandbox = PlainSandbox(Path(root, "homes"), "/usr/bin:/bin")
-        traced = copy(Path(root, "trace"))
+        trusted, tree = workspace(Path(root, "repository"))
+        traced = trusted.checkout(tree, "trace")
         runner = Runner((sys.executable,), ("-q",), {})
         began = time.perf_counter()
         spectra = await trace(Tracing((TEST,), (), 60), runner, traced, sandbox, "bench/1")
@@ -113,9 +122,9 @@ async def main() -> None:
         suspicions = localise(spectra, [TEST], lambda path: path in sources)
         order = enumerate(in_order(sites(sources, suspicions), OPERATORS))
         edits = list(itertools.islice(order, wish.edits))
-        jobs = tuple(copy(Path(root, f"job{n}")) for n in range(wish.jobs))
+        jobs = tuple(trusted.checkout(tree, f"job{n}") for n in range(wish.jobs))
         warm_rate = await forked(edits, jobs, sources, spectra, sandbox)
-        cold_rate = cold(edits[: wish.cold], traced, sources)
+        cold_rate = cold(edits[: wish.cold], traced.path, sources)
     print(
         json.dumps(
             {

@@ -17,7 +17,7 @@ from loopwright.sandbox.plain import PlainSandbox
 from loopwright.suite.command import parse
 from loopwright.suite.report import SuiteReport
 from support.repairs import Bench
-from support.workshops import write_files
+from support.workshops import make_candidate
 
 # Several edits make the failing test pass, so that several calls find something each.
 FILES: dict[str, str | bytes] = {
@@ -163,12 +163,12 @@ TRACED = {
 
 
 def traced(root: Path, tracer: str) -> Spectra:
-    checkout = write_files(root, TRACED)
+    sandbox = PlainSandbox(root.parent / "homes", "/usr/bin:/bin")
+    candidate = make_candidate(root, TRACED, sandbox)
     failing = ("tests/test_calc.py::test_four", "tests/test_calc.py::test_raises")
     tracing = Tracing(failing, ("tests/test_calc.py::test_one",), seconds=30, tracer=tracer)
     runner = Runner((sys.executable,), ("-q",), {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"})
-    sandbox = PlainSandbox(root.parent / "homes", "/usr/bin:/bin")
-    found = asyncio.run(trace(tracing, runner, checkout, sandbox, "r1/a1"))
+    found = asyncio.run(trace(tracing, runner, candidate, sandbox, "r1/a1"))
     assert found is not None
     return found
 

@@ -1,7 +1,9 @@
 """The forked screening against candidates that misbehave: none of them may count as a success, none may hold the search up."""
 
 import asyncio
+import py_compile
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from loopwright.act.repair.edits import Edit
 from loopwright.act.repair.runner import Runner
 from loopwright.act.repair.screen import Screened, Screening, Unusable, screen
 from loopwright.sandbox.plain import PlainSandbox
-from support.workshops import write_files
+from support.workshops import make_candidate, write_files
 
 BEFORE = "def answer():\n    return 41\n"
 GOOD = "def answer():\n    return 42\n"
@@ -65,15 +67,20 @@ def screened(
     lookahead: int = 1000,
     jobs: int = 1,
     wanted: str = TEST,
+    planted: Mapping[str, bytes] | None = None,
 ) -> list[Screened]:
-    checkouts = tuple(write_files(tmp_path / f"checkout{n}", FILES) for n in range(jobs))
+    sandbox = PlainSandbox(tmp_path / "homes", "/usr/bin:/bin")
+    candidates = tuple(make_candidate(tmp_path / f"repository{n}", FILES, sandbox) for n in range(jobs))
+    for candidate in candidates:
+        for path, data in (planted or {}).items():
+            candidate.write(path, data)
     screening = Screening(
         runner=Runner((sys.executable,), ("-q",), {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}),
         wanted=(wanted,),
         modules=(),
         files=("deep.py", "tests/test_answer.py"),
-        jobs=checkouts,
-        sandbox=PlainSandbox(tmp_path / "homes", "/usr/bin:/bin"),
+        jobs=candidates,
+        sandbox=sandbox,
         action_id="r1/a1",
         seconds_left=lambda: 60.0,
         lookahead=lookahead,
@@ -82,7 +89,7 @@ def screened(
     )
     edits = enumerate(whole_file(text) for text in texts)
     found, _ = asyncio.run(screen(screening, edits, {"deep.py": BEFORE.encode()}, lambda _: None))
-    assert all((checkout / "deep.py").read_text() == BEFORE for checkout in checkouts)
+    assert all(candidate.read("deep.py") == BEFORE.encode() for candidate in candidates)
     return found
 
 
@@ -111,14 +118,11 @@ def test_candidates_of_the_same_length_are_never_taken_for_each_other(tmp_path: 
 
 
 def test_stale_byte_code_in_the_checkout_is_not_used(tmp_path: Path) -> None:
-    checkout = write_files(tmp_path / "checkout0", {**FILES, "deep.py": GOOD})
-    import py_compile
-
-    py_compile.compile(
-        str(checkout / "deep.py"), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH, doraise=True
-    )
-    assert list((checkout / "__pycache__").glob("deep.*"))
-    assert [s.complete for s in screened(tmp_path, [BEFORE + "\n", GOOD])] == [False, True]
+    good = write_files(tmp_path / "good", {"deep.py": GOOD}) / "deep.py"
+    code = py_compile.compile(str(good), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH, doraise=True)
+    assert code is not None
+    planted = {f"__pycache__/{Path(code).name}": Path(code).read_bytes()}
+    assert [s.complete for s in screened(tmp_path, [BEFORE + "\n", GOOD], planted=planted)] == [False, True]
 
 
 def test_the_search_ends_so_many_edits_after_the_first_good_one(tmp_path: Path) -> None:

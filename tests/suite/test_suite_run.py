@@ -13,8 +13,10 @@ from loopwright.kernel.loop import TestsSource
 from loopwright.suite.outcome import failing, uncollected
 from loopwright.suite.report import SuiteReport
 from loopwright.suite.run import confirm_failures, run_suite
+from loopwright.workspace.command import command_in
+from loopwright.workspace.protocol import Candidate
 from loopwright.workspace.workshop import Workshop
-from support.workshops import PYTEST, make_shop, pytest_source, write_files
+from support.workshops import PYTEST, make_candidate, make_shop, pytest_source, write_files
 
 UGLY = r"""
 import pytest, unittest
@@ -48,12 +50,12 @@ def shop(tmp_path: Path) -> Workshop:
     return make_shop(tmp_path, {"README": "x"})[0]
 
 
-def run(shop: Workshop, directory: Path, source: TestsSource, *only: str) -> SuiteReport:
-    return asyncio.run(run_suite(source, directory, shop, only=only))
+def run(shop: Workshop, candidate: Candidate, source: TestsSource, *only: str) -> SuiteReport:
+    return asyncio.run(run_suite(source, candidate, shop, only=only))
 
 
 def suite(tmp_path: Path, shop: Workshop, files: Mapping[str, str], arguments: str = "", **limits: int) -> SuiteReport:
-    return run(shop, write_files(tmp_path / "suite", files), pytest_source(arguments, **limits))
+    return run(shop, make_candidate(tmp_path / "suite", files, shop.sandbox), pytest_source(arguments, **limits))
 
 
 def test_every_id_leads_back_to_exactly_its_test(tmp_path: Path, shop: Workshop) -> None:
@@ -65,9 +67,9 @@ def test_every_id_leads_back_to_exactly_its_test(tmp_path: Path, shop: Workshop)
         "@odd x/-t_test.py": "def test_x(): pass\n",
         "lib.py": 'def f():\n    """\n    >>> 1 + 1\n    2\n    """\n',
     }
-    directory = write_files(tmp_path / "suite", files)
+    candidate = make_candidate(tmp_path / "suite", files, shop.sandbox)
     source = TestsSource(f"PYTHONPATH=tests {PYTEST} --doctest-modules . -p no:randomly")
-    report = run(shop, directory, source)
+    report = run(shop, candidate, source)
     ids = sorted(c.id for c in report.cases)
     assert len(ids) == 21
     assert {
@@ -77,7 +79,7 @@ def test_every_id_leads_back_to_exactly_its_test(tmp_path: Path, shop: Workshop)
     } <= set(ids)
     for bit in range(5):
         group = [i for at, i in enumerate(ids, 1) if at >> bit & 1]
-        assert {c.id for c in run(shop, directory, source, *group).cases} == set(group)
+        assert {c.id for c in run(shop, candidate, source, *group).cases} == set(group)
 
 
 def test_statuses_are_read_and_the_worst_of_a_test_counts(tmp_path: Path, shop: Workshop) -> None:
@@ -131,7 +133,10 @@ def test_a_suite_that_hangs_is_a_timeout_and_a_program_that_is_not_there_is_not_
 ) -> None:
     hangs = {"test_a.py": "import threading\ndef test_x(): threading.Event().wait()\n"}
     assert suite(tmp_path, shop, hangs, timeout_s=2).status == "timeout"
-    assert run(shop, tmp_path, TestsSource("pytst -q")).status == "not_found"
+    assert (
+        run(shop, make_candidate(tmp_path / "other", hangs, shop.sandbox), TestsSource("pytst -q")).status
+        == "not_found"
+    )
 
 
 def test_an_installed_checkout_of_the_user_is_not_what_is_tested(tmp_path: Path, shop: Workshop) -> None:
@@ -142,8 +147,10 @@ def test_an_installed_checkout_of_the_user_is_not_what_is_tested(tmp_path: Path,
     installed = Path(pytest.__file__).parents[1]
     write_files(packages, {"__editable__.pkg.pth": f"{mine}/src\n", "others.pth": f"{installed}\n"})
     test = "import pkg\ndef test_who(): assert pkg.WHO == 'the candidate'\n"
-    candidate = write_files(
-        tmp_path / "candidate", {"src/pkg/__init__.py": "WHO = 'the candidate'\n", "tests/test_a.py": test}
+    candidate = make_candidate(
+        tmp_path / "candidate",
+        {"src/pkg/__init__.py": "WHO = 'the candidate'\n", "tests/test_a.py": test},
+        shop.sandbox,
     )
     python = tmp_path / "env/bin/python"
     imports = subprocess.run([python, "-c", "import pkg; print(pkg.WHO)"], capture_output=True, text=True, check=True)
@@ -156,11 +163,13 @@ def test_the_users_environment_stays_out_and_nothing_is_left_in_the_checkout(tmp
     os.environ["LOOPWRIGHT_TEST_SECRET"] = "s3cret"
     try:
         test = "import os\ndef test_x(): assert 'LOOPWRIGHT_TEST_SECRET' not in os.environ\n"
-        report = suite(tmp_path, shop, {"test_a.py": test})
+        candidate = make_candidate(tmp_path / "suite", {"test_a.py": test}, shop.sandbox)
+        report = run(shop, candidate, pytest_source())
     finally:
         del os.environ["LOOPWRIGHT_TEST_SECRET"]
     assert report.status == "green"
-    assert [p.name for p in (tmp_path / "suite").iterdir()] == ["test_a.py"]
+    left = asyncio.run(shop.sandbox.run(command_in(candidate, ("ls", "-A"), timeout_s=10, action_id="r1/a2", env={})))
+    assert left.stdout == b"test_a.py\n"
 
 
 def test_options_that_stop_early_or_need_the_cache_do_not_stand_in_the_way(tmp_path: Path, shop: Workshop) -> None:
@@ -174,15 +183,18 @@ def test_options_that_stop_early_or_need_the_cache_do_not_stand_in_the_way(tmp_p
 
 def test_a_configuration_in_a_folder_does_not_make_ids_relative_to_it(tmp_path: Path, shop: Workshop) -> None:
     files = {"backend/pytest.ini": "[pytest]\n", "backend/tests/test_a.py": "def test_x(): pass\n"}
-    directory = write_files(tmp_path / "suite", files)
-    (case,) = run(shop, directory, pytest_source("backend")).cases
+    candidate = make_candidate(tmp_path / "suite", files, shop.sandbox)
+    (case,) = run(shop, candidate, pytest_source("backend")).cases
     assert case.id == "backend/tests/test_a.py::test_x"
-    assert run(shop, directory, pytest_source("backend"), case.id).ids("passed") == {case.id}
+    assert run(shop, candidate, pytest_source("backend"), case.id).ids("passed") == {case.id}
 
 
 def test_two_checkouts_of_the_same_files_say_the_same(tmp_path: Path, shop: Workshop) -> None:
     files = {"test_a.py": "def test_x(): raise ValueError(__file__)\n"}
-    said = [run(shop, write_files(tmp_path / name, files), pytest_source()).cases[0] for name in ("one", "another")]
+    said = [
+        run(shop, make_candidate(tmp_path / name, files, shop.sandbox), pytest_source()).cases[0]
+        for name in ("one", "another")
+    ]
     assert said[0].message == said[1].message
     assert said[0].message == "ValueError: test_a.py"
 
@@ -201,8 +213,8 @@ class TestA(unittest.TestCase):
 
 
 def test_unittest_names_its_tests(tmp_path: Path, shop: Workshop) -> None:
-    directory = write_files(tmp_path / "suite", {"test_a.py": UNITTEST})
-    report = run(shop, directory, TestsSource(f"{sys.executable} -m unittest"))
+    candidate = make_candidate(tmp_path / "suite", {"test_a.py": UNITTEST}, shop.sandbox)
+    report = run(shop, candidate, TestsSource(f"{sys.executable} -m unittest"))
     assert report.status == "red"
     assert {c.id: (c.status, c.message) for c in report.cases} == {
         "test_good (test_a.TestA.test_good)": ("passed", ""),
@@ -241,8 +253,8 @@ class T(unittest.TestCase):
 def test_unittest_output_is_believed_only_where_it_adds_up(
     tmp_path: Path, shop: Workshop, test: str, status: str, cases: int
 ) -> None:
-    directory = write_files(tmp_path / "suite", {"test_a.py": test})
-    report = run(shop, directory, TestsSource(f"{sys.executable} -m unittest"))
+    candidate = make_candidate(tmp_path / "suite", {"test_a.py": test}, shop.sandbox)
+    report = run(shop, candidate, TestsSource(f"{sys.executable} -m unittest"))
     assert (report.status, len(report.cases)) == (status, cases)
 
 
@@ -264,8 +276,8 @@ def test_another_runners_report_is_read_and_a_committed_one_is_not(
 ) -> None:
     """The last case writes nothing: the report that lay there before the run does not count."""
     stale = "<testsuite><testcase name='stale'/></testsuite>"
-    directory = write_files(tmp_path / "suite", {"run.py": WRITES, "out/r.xml": stale})
-    report = run(shop, directory, TestsSource(f"{sys.executable} run.py {arguments}", junit="out/r.xml"))
+    candidate = make_candidate(tmp_path / "suite", {"run.py": WRITES, "out/r.xml": stale}, shop.sandbox)
+    report = run(shop, candidate, TestsSource(f"{sys.executable} run.py {arguments}", junit="out/r.xml"))
     assert (report.status, [c.id for c in report.cases]) == (status, ids)
 
 
@@ -273,17 +285,17 @@ def test_another_runners_report_is_read_and_a_committed_one_is_not(
 def test_a_report_that_is_no_plain_file_is_refused_and_never_waited_for(
     tmp_path: Path, shop: Workshop, plant: str
 ) -> None:
-    directory = write_files(tmp_path / "suite", {"run.py": f"import os\n{plant}\n"})
-    report = run(shop, directory, TestsSource(f"{sys.executable} run.py", junit="r.xml"))
+    candidate = make_candidate(tmp_path / "suite", {"run.py": f"import os\n{plant}\n"}, shop.sandbox)
+    report = run(shop, candidate, TestsSource(f"{sys.executable} run.py", junit="r.xml"))
     assert report.status == "broken"
     assert "r.xml" in report.output_tail
 
 
 def test_without_a_report_the_exit_code_speaks(tmp_path: Path, shop: Workshop) -> None:
-    directory = write_files(tmp_path / "suite", {"f": ""})
-    assert run(shop, directory, TestsSource("true")).status == "green"
-    assert run(shop, directory, TestsSource("false")).status == "red"
-    assert run(shop, directory, TestsSource("test -e f && exit 124")).status == "timeout"
+    candidate = make_candidate(tmp_path / "suite", {"f": ""}, shop.sandbox)
+    assert run(shop, candidate, TestsSource("true")).status == "green"
+    assert run(shop, candidate, TestsSource("false")).status == "red"
+    assert run(shop, candidate, TestsSource("test -e f && exit 124")).status == "timeout"
 
 
 # --- flaky or not -----------------------------------------------------------------------------------------------------
@@ -308,7 +320,7 @@ def test_flaky():
 
     async def observe() -> SuiteReport:
         with shop.workspace.checkout(tree, "t") as candidate:
-            report = await run_suite(pytest_source(), candidate.path, shop)
+            report = await run_suite(pytest_source(), candidate, shop)
         return await confirm_failures(report, pytest_source(), lambda: shop.workspace.checkout(tree, "t"), shop)
 
     report = asyncio.run(observe())

@@ -78,7 +78,7 @@ class Bench:
 
     async def observe(self) -> SuiteReport:
         with self.shop.workspace.checkout(self.tree, "observe") as candidate:
-            return await run_suite(self.tests, candidate.path, self.shop)
+            return await run_suite(self.tests, candidate, self.shop)
 
     async def propose(
         self,
@@ -109,7 +109,7 @@ class Bench:
     async def verify(self, proposal: Proposal) -> SuiteReport:
         with self.shop.workspace.checkout(self.tree, "judge") as candidate:
             candidate.apply(proposal.changes, self.shop.blobs)
-            return await run_suite(self.tests, candidate.path, self.shop)
+            return await run_suite(self.tests, candidate, self.shop)
 
     async def repair(self, *, calls: int = 8) -> tuple[Proposal, list[ProposeResult]]:
         """Ask until a proposal passes the whole suite, as a run would; fails when the rung gives up or `calls` are not enough."""

@@ -6,14 +6,16 @@ from pathlib import Path
 
 from loopwright.kernel.loop import TestsSource
 from loopwright.sandbox.plain import PlainSandbox
+from loopwright.sandbox.protocol import Sandbox
 from loopwright.testing.clock import FakeClock
 from loopwright.testing.memory import MemoryBlobs
 from loopwright.workspace.git_workspace import GitWorkspace
+from loopwright.workspace.protocol import Candidate
 from loopwright.workspace.repository import Repository
 from loopwright.workspace.workshop import Workshop
 from support.repositories import make_repository
 
-__all__ = ["PYTEST", "make_shop", "pytest_source", "write_files"]
+__all__ = ["PYTEST", "make_candidate", "make_shop", "pytest_source", "write_files"]
 
 PYTEST = f"PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 {sys.executable} -m pytest -q"
 """Without plugins pytest starts in half the time."""
@@ -29,6 +31,13 @@ def write_files(root: Path, files: Mapping[str, str]) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
     return root
+
+
+def make_candidate(root: Path, files: Mapping[str, str], sandbox: Sandbox) -> Candidate:
+    """A copy of a fresh repository with `files` for commands in `sandbox`."""
+    repository = Repository.find(make_repository(root, files))
+    workspace = GitWorkspace(repository, root / ".loopwright", overlay=sandbox.overlays, uid=sandbox.uid)
+    return workspace.checkout(repository.tree_of(repository.head), "test")
 
 
 def make_shop(

@@ -4,7 +4,6 @@ What it prints is shown to people and never believed. The protocol is described 
 """
 
 import json
-import tempfile
 from pathlib import Path
 
 from loopwright.act.digest import changes_digest
@@ -14,10 +13,11 @@ from loopwright.errors import ActionError
 from loopwright.journal.protocol import BlobStore
 from loopwright.kernel.loop import CommandRung
 from loopwright.kernel.values import BlobRef, Change, Observation, Proposal
-from loopwright.sandbox.protocol import ExecResult, ExecSpec
+from loopwright.sandbox.protocol import ExecResult
 from loopwright.sandbox.resolve import split_command
 from loopwright.suite.outcome import describe, last_line, stable
-from loopwright.suite.reading import UnreadableFile, read_untrusted
+from loopwright.suite.reading import UnreadableFile, answer_folder, read_untrusted
+from loopwright.workspace.command import command_in
 from loopwright.workspace.patterns import matches
 from loopwright.workspace.workshop import Workshop
 
@@ -42,18 +42,18 @@ class CommandProposer:
         with (
             shop.workspace.checkout(request.tree, "propose") as candidate,
             # Outside the copy: the result is no part of the edit.
-            tempfile.TemporaryDirectory(prefix="loopwright-result-") as own,
+            answer_folder("result") as own,
         ):
-            result_at = Path(own, "result.json")
+            result_at = own / "result.json"
             done = await shop.sandbox.run(
-                ExecSpec(
-                    argv=split_command(self._rung.run),
-                    cwd=candidate.path,
+                command_in(
+                    candidate,
+                    split_command(self._rung.run),
                     timeout_s=shop.timeout_s,
                     action_id=f"{shop.run_id}/{shop.action_id}",
                     env={"LOOPWRIGHT_RESULT": str(result_at)},
                     stdin=task(request, shop.blobs),
-                    writable=(candidate.path, Path(own)),
+                    writable=(own,),
                 )
             )
             self._refuse_failure(done, shop)

@@ -61,7 +61,7 @@ class TestsVerifier:
             with trial.copy() as candidate:
                 clean = changed_paths(candidate)
                 shop.progress(f"testing {request.proposal.title}")
-                after = await run_suite(source, candidate.path, shop)
+                after = await run_suite(source, candidate, shop)
                 littered = sorted({path for path, _ in changed_paths(candidate) - clean})
         except WorkspaceError as error:
             return Verdict(self._name, "fail", f"the proposal cannot be applied: {error}")
@@ -85,7 +85,7 @@ class TestsVerifier:
             if request.tree not in self._measured:
                 shop.progress(f"measuring {self._source.run} without the proposal")
                 with shop.workspace.checkout(request.tree, "baseline") as candidate:
-                    self._measured = {request.tree: await run_suite(self._source, candidate.path, shop)}
+                    self._measured = {request.tree: await run_suite(self._source, candidate, shop)}
             return self._measured[request.tree]
 
     async def _weigh(self, before: SuiteReport, after: SuiteReport, trial: "_Trial") -> Verdict:

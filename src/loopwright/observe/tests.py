@@ -38,7 +38,7 @@ class TestsObserver:
         shop.progress(f"running {source.run}")
         taken_at_ms = shop.now_ms()
         with checkout() as candidate:
-            report = await run_suite(source, candidate.path, shop)
+            report = await run_suite(source, candidate, shop)
         self._refuse_unusable(report, shop)
         if report.status == "red":
             shop.progress(f"{_count(len(failing(report)), 'test')} failing; running them once more")

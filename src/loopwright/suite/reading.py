@@ -1,12 +1,16 @@
 """Reading a file that the code under test wrote: it may be a link, a pipe, a directory, or larger than the memory."""
 
+import contextlib
 import os
 import stat
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from loopwright.errors import LoopwrightError
+from loopwright.sandbox.remove import remove_tree
 
-__all__ = ["UnreadableFile", "read_untrusted"]
+__all__ = ["UnreadableFile", "answer_folder", "read_untrusted"]
 
 
 class UnreadableFile(LoopwrightError):
@@ -34,3 +38,13 @@ def read_untrusted(path: Path, max_bytes: int) -> bytes | None:
     if len(data) > max_bytes:
         raise UnreadableFile(f"{path.name!r} has more than {max_bytes} bytes")
     return data
+
+
+@contextlib.contextmanager
+def answer_folder(purpose: str) -> Iterator[Path]:
+    """A private folder outside every candidate that a command may write its answer to; it goes with all that was put there."""
+    folder = Path(tempfile.mkdtemp(prefix=f"loopwright-{purpose}-"))
+    try:
+        yield folder
+    finally:
+        remove_tree(folder)

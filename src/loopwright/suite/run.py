@@ -1,69 +1,78 @@
-"""Runs a test command in a directory and says what came of it. Nothing that the tests print is believed."""
+"""Runs a test command in a candidate and says what came of it. Nothing that the tests print is believed."""
 
-import contextlib
-import tempfile
+import posixpath
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 
+from loopwright.errors import WorkspaceError
 from loopwright.kernel.loop import TestsSource
-from loopwright.sandbox.protocol import ExecResult, ExecSpec
+from loopwright.sandbox.protocol import ExecResult
 from loopwright.suite.command import Command, parse, pytest_argv, python_env, unittest_argv
 from loopwright.suite.ids import node_id, plain_id
 from loopwright.suite.junit import JunitCase, JunitError, parse_junit
 from loopwright.suite.outcome import failing, merge, status_of
-from loopwright.suite.reading import UnreadableFile, read_untrusted
+from loopwright.suite.reading import UnreadableFile, answer_folder, read_untrusted
 from loopwright.suite.report import SuiteReport, TestCase
+from loopwright.suite.there import exists
 from loopwright.suite.unittest_output import parse_unittest, tests_run
+from loopwright.workspace.command import command_in
+from loopwright.workspace.protocol import Candidate
 from loopwright.workspace.workshop import Workshop
 
-__all__ = ["Checkout", "OpenCheckout", "confirm_failures", "flaky_of", "passing_again", "run_once", "run_suite"]
+__all__ = ["OpenCheckout", "confirm_failures", "flaky_of", "passing_again", "run_once", "run_suite"]
 
 _REPORT_BYTES = 64 << 20
 _TAIL_CHARS = 8_000
 
 
-class Checkout(Protocol):
-    """A disposable directory; a `Candidate` is one."""
-
-    @property
-    def path(self) -> Path: ...
-
-
-OpenCheckout = Callable[[], AbstractContextManager[Checkout]]
+OpenCheckout = Callable[[], AbstractContextManager[Candidate]]
 """Takes out one more fresh copy of what is tested."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One run of a command. `report_at` is where pytest is told to write; `claimed` is where another runner says that it does."""
+
+    command: Command
+    source: TestsSource
+    candidate: Candidate
+    shop: Workshop
+    report_at: Path
+    claimed: str | None
+    only: Sequence[str]
+    extra: Sequence[str]
 
 
 async def run_suite(
     source: TestsSource,
-    directory: Path,
+    candidate: Candidate,
     shop: Workshop,
     *,
     only: Sequence[str] = (),
     extra_args: Sequence[str] = (),
 ) -> SuiteReport:
-    """One complete run in `directory`, which is a disposable checkout. Every way to fail is a `status`, not an exception.
+    """One complete run in `candidate`. Every way to fail is a `status`, not an exception.
 
     With `only`, pytest runs just these ids; other runners, and selections that cannot be put on a command line, run everything.
-    Paths of `directory` are cut out of all texts, so that two runs in two checkouts say the same.
+    Paths of the candidate are cut out of all texts, so that two runs in two copies say the same.
 
     Raises: `UsageError` for a command that cannot be parsed, `SandboxError` when the isolation fails.
     """
     command = parse(source.run)
-    # Outside the checkout: a committed or planted report must not be taken for the one of this run.
-    with tempfile.TemporaryDirectory(prefix="loopwright-suite-") as own:
-        report_at = Path(own, "report.xml")
-        claimed = None if source.junit is None or command.runner == "pytest" else directory / source.junit
-        if claimed is not None and _is_inside(claimed, directory):
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
-                claimed.unlink()
-        result = await _execute(command, source, directory, report_at, shop, only, extra_args, cache_option=True)
+    claimed = None if command.runner == "pytest" or source.junit is None else posixpath.normpath(source.junit)
+    # Outside the candidate: a committed or planted report must not be taken for the one of this run.
+    with answer_folder("suite") as own:
+        call = _Call(command, source, candidate, shop, own / "report.xml", claimed, only, extra_args)
+        _empty_claimed(call)
+        result = await _execute(call, cache_option=True)
         if _refuses_cache_option(command, result):
-            result = await _execute(command, source, directory, report_at, shop, only, extra_args, cache_option=False)
-        cases, complaint = _cases(command, directory, report_at, claimed, result)
+            result = await _execute(call, cache_option=False)
+        cases, complaint = _cases(call, result)
+    directory = candidate.path
     tail = _text(result, directory)[-_TAIL_CHARS:]
     ran = tests_run(_decoded(result.stderr)) if command.runner == "unittest" else None
     return SuiteReport(
@@ -135,43 +144,45 @@ async def run_once(
 ) -> SuiteReport:
     """`run_suite` in a fresh copy of its own."""
     with checkout() as candidate:
-        return await run_suite(source, candidate.path, shop, only=only)
+        return await run_suite(source, candidate, shop, only=only)
 
 
-async def _execute(
-    command: Command,
-    source: TestsSource,
-    directory: Path,
-    report_at: Path,
-    shop: Workshop,
-    only: Sequence[str],
-    extra: Sequence[str],
-    *,
-    cache_option: bool,
-) -> ExecResult:
+async def _execute(call: _Call, *, cache_option: bool) -> ExecResult:
+    command, candidate, shop = call.command, call.candidate, call.shop
     if command.runner == "pytest":
         argv = pytest_argv(
             command.argv,
-            junit=str(report_at),
-            only=only,
-            extra=extra,
-            exists=lambda path: (directory / path).exists(),
+            junit=str(call.report_at),
+            only=call.only,
+            extra=call.extra,
+            exists=lambda path: exists(candidate, path),
             cache_option=cache_option,
         )
     elif command.runner == "unittest":
-        argv = unittest_argv(command.argv, extra)
+        argv = unittest_argv(command.argv, call.extra)
     else:
-        argv = (*command.argv, *extra)
-    env = {**python_env(str(directory), has_src=(directory / "src").is_dir()), **command.env}
-    spec = ExecSpec(
-        argv=argv,
-        cwd=directory,
-        timeout_s=shop.timeout_s if source.timeout_s is None else source.timeout_s,
-        action_id=f"{shop.run_id}/{shop.action_id}",
-        env=env,
-        writable=(directory, report_at.parent),
+        argv = (*command.argv, *call.extra)
+    return await shop.sandbox.run(
+        command_in(
+            candidate,
+            argv,
+            timeout_s=shop.timeout_s if call.source.timeout_s is None else call.source.timeout_s,
+            action_id=f"{shop.run_id}/{shop.action_id}",
+            env={**python_env(str(candidate.path), has_src=exists(candidate, "src")), **command.env},
+            writable=(call.report_at.parent,),
+        )
     )
-    return await shop.sandbox.run(spec)
+
+
+def _empty_claimed(call: _Call) -> None:
+    """A report that is there before the run says nothing of it. Emptied rather than removed: its folder must stay."""
+    if call.claimed is None:
+        return
+    try:
+        if call.candidate.read(call.claimed, _REPORT_BYTES):
+            call.candidate.write(call.claimed, b"")
+    except WorkspaceError:
+        pass  # no file of the candidate: it is not read afterwards either
 
 
 def _refuses_cache_option(command: Command, result: ExecResult) -> bool:
@@ -180,38 +191,32 @@ def _refuses_cache_option(command: Command, result: ExecResult) -> bool:
     return command.runner == "pytest" and refused
 
 
-def _cases(
-    command: Command, directory: Path, report_at: Path, claimed: Path | None, result: ExecResult
-) -> tuple[tuple[TestCase, ...] | None, str]:
+def _cases(call: _Call, result: ExecResult) -> tuple[tuple[TestCase, ...] | None, str]:
     """The cases (`None`: a report was owed and there is none), and what is wrong with the report, for the output's tail."""
-    if command.runner == "unittest" and claimed is None:
+    by_pytest = call.command.runner == "pytest"
+    if call.command.runner == "unittest" and call.claimed is None:
         return parse_unittest(_decoded(result.stderr)), ""
-    path = report_at if command.runner == "pytest" else claimed
-    if path is None:
+    if not by_pytest and call.claimed is None:
         return (), ""
     if result.status != "exited":
         return None, ""
     try:
-        if path is claimed and not _is_inside(claimed, directory):
-            raise UnreadableFile(f"{claimed.name!r} lies outside the checkout")
-        data = read_untrusted(path, _REPORT_BYTES)
-        if data is None:
+        data = read_untrusted(call.report_at, _REPORT_BYTES) if by_pytest else _claimed_report(call)
+        if not data:
             return None, "the command ended without writing its test report"
         raw = parse_junit(data)
-    except (JunitError, UnreadableFile) as error:
+    except (JunitError, UnreadableFile, WorkspaceError) as error:
         return None, str(error)
 
-    def exists(relative: str) -> bool:
-        return (directory / relative).is_file()
-
     def name(case: JunitCase) -> str:
-        return node_id(case, exists) if command.runner == "pytest" else plain_id(case)
+        return node_id(case, lambda path: exists(call.candidate, path)) if by_pytest else plain_id(case)
 
     return tuple(TestCase(name(c), c.status, c.duration_ms, c.message, c.detail) for c in raw), ""
 
 
-def _is_inside(path: Path, directory: Path) -> bool:
-    return path.parent.resolve().is_relative_to(directory.resolve())
+def _claimed_report(call: _Call) -> bytes | None:
+    assert call.claimed is not None
+    return call.candidate.read(call.claimed, _REPORT_BYTES)
 
 
 def _text(result: ExecResult, directory: Path) -> str:

@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from loopwright.act.digest import changes_digest
 from loopwright.act.protocol import ProposeRequest
@@ -15,6 +14,7 @@ from loopwright.act.repair.screen import Screened
 from loopwright.act.repair.source import Source
 from loopwright.kernel.values import BlobRef, Change, Proposal
 from loopwright.suite.report import SuiteReport
+from loopwright.workspace.command import file_mode
 from loopwright.workspace.workshop import Workshop
 
 __all__ = ["Offers", "Search", "choose", "findings", "summary"]
@@ -42,18 +42,20 @@ def choose(screened: Sequence[Screened], is_new: Callable[[Edit], bool], most: i
 
 
 class Offers:
-    """Makes proposals. `checkout` is an untouched copy of the head, for the modes of its files."""
+    """Makes proposals. `untouched` is a folder with the files of the head, for their modes."""
 
-    def __init__(self, request: ProposeRequest, shop: Workshop, checkout: Path, sources: Mapping[str, Source]) -> None:
+    def __init__(self, request: ProposeRequest, shop: Workshop, untouched: Path, sources: Mapping[str, Source]) -> None:
         self._request = request
         self._shop = shop
-        self._checkout = checkout
+        self._untouched = untouched
         self._sources = sources
 
     def is_new(self, edit: Edit) -> bool:
         content = edit.apply(self._sources[edit.path].data)
         ref = BlobRef(hashlib.sha256(content).hexdigest(), len(content))
-        return changes_digest([Change(edit.path, self._mode(edit.path), ref)]) not in self._request.tried
+        return (
+            changes_digest([Change(edit.path, file_mode(self._untouched, edit.path), ref)]) not in self._request.tried
+        )
 
     def proposals(self, offered: Sequence[Screened]) -> tuple[Proposal, ...]:
         return tuple(self._proposal(s) for s in offered)
@@ -62,7 +64,7 @@ class Offers:
         edit, blobs = screened.edit, self._shop.blobs
         source = self._sources[edit.path]
         ref = blobs.put(edit.apply(source.data), "text/x-python", exact=True)
-        changes = (Change(edit.path, self._mode(edit.path), ref),)
+        changes = (Change(edit.path, file_mode(self._untouched, edit.path), ref),)
         digest = changes_digest(changes)
         before, after = _before_after(edit, source)
         diff = self._shop.workspace.diff(self._request.tree, changes, blobs)
@@ -78,9 +80,6 @@ class Offers:
             digest=digest,
             diff=blobs.put(diff.encode("utf-8", "surrogateescape"), "text/x-diff"),
         )
-
-    def _mode(self, path: str) -> Literal["100644", "100755"]:
-        return "100755" if (self._checkout / path).lstat().st_mode & 0o100 else "100644"
 
 
 def summary(search: Search, offered: Sequence[Screened], sources: Mapping[str, Source]) -> str:

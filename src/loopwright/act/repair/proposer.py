@@ -4,12 +4,13 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from loopwright.act.protocol import ProposeRequest, ProposeResult
-from loopwright.act.repair.cold import WHOLE_COMMAND, screen_cold
+from loopwright.act.repair.cold import WHOLE_COMMAND, ColdScreening, screen_cold
 from loopwright.act.repair.edits import Edit
 from loopwright.act.repair.localise import Suspicion, localise
 from loopwright.act.repair.memory import Memory, Partial
@@ -26,6 +27,7 @@ from loopwright.kernel.loop import RepairRung, TestsSource
 from loopwright.kernel.values import BlobRef
 from loopwright.suite.command import parse
 from loopwright.suite.report import SuiteReport
+from loopwright.workspace.command import file_mode, untouched_files
 from loopwright.workspace.protocol import Candidate
 from loopwright.workspace.workshop import Workshop
 
@@ -94,14 +96,14 @@ class _Attempt:
     async def run(self) -> ProposeResult:
         memory = self._memory()
         with ExitStack() as stack:
-            untouched = stack.enter_context(self._checkout("look")).path
+            untouched = untouched_files(stack.enter_context(self._checkout("look")))
             place = await self._place(memory, untouched)
             if not place.suspicions:
                 why = f"no line that may be edited is run by the failing tests ({place.how})"
                 return ProposeResult((), exhausted=True, summary=why)
             order = enumerate(in_order(sites(place.sources, place.suspicions), OPERATORS))
             known = self._known(order, memory)
-            screened, used_up, how = await self._screen(stack, place, order, memory)
+            screened, used_up, how = await self._screen(stack, place, order, memory, untouched)
             offers = Offers(self._request, self._shop, untouched, place.sources)
             offered = choose([*known, *screened], offers.is_new, self._request.batch)
             proposals = offers.proposals(offered)
@@ -180,13 +182,13 @@ class _Attempt:
         slowest_s = max((c.duration_ms for c in self._report.cases if c.status == "passed"), default=0) / 1000
         seconds = max(1.0, self._seconds_left() / 2)
         tracing = Tracing(self._failing, self._passing, seconds, test_seconds=min(seconds, 2 + 5 * slowest_s))
-        with self._checkout("trace") as checkout:
-            return await trace(tracing, self._runner, checkout.path, self._shop.sandbox, self._action_id)
+        with self._checkout("trace") as candidate:
+            return await trace(tracing, self._runner, candidate, self._shop.sandbox, self._action_id)
 
     async def _screen(
-        self, stack: ExitStack, place: _Place, order: Iterator[tuple[int, Edit]], memory: Memory
+        self, stack: ExitStack, place: _Place, order: Iterator[tuple[int, Edit]], memory: Memory, untouched: Path
     ) -> tuple[list[Screened], bool, str]:
-        jobs = tuple(stack.enter_context(self._checkout(f"job{n}")).path for n in range(max(1, self._shop.jobs)))
+        count = max(1, self._shop.jobs)
         contents = {path: source.data for path, source in place.sources.items()}
         why = "the command is not pytest"
         rows = Rewindable(order)
@@ -197,7 +199,7 @@ class _Attempt:
                 wanted=self._failing[:_MAX_WANTED],
                 modules=place.measured.modules,
                 files=tuple(sorted(touched | {t.partition("::")[0] for t in self._failing})),
-                jobs=jobs,
+                jobs=tuple(stack.enter_context(self._checkout(f"job{n}")) for n in range(count)),
                 sandbox=self._shop.sandbox,
                 action_id=self._action_id,
                 seconds_left=self._seconds_left,
@@ -214,7 +216,18 @@ class _Attempt:
                 why = str(unusable)
                 rows.rewind()
         found, used_up = await screen_cold(
-            self._tests, self._report, frozenset(self._failing), jobs, rows, contents, self._shop, self._seconds_left
+            ColdScreening(
+                source=self._tests,
+                baseline=self._report,
+                wanted=frozenset(self._failing),
+                jobs=count,
+                copy=lambda: self._checkout("cold"),
+                mode=partial(file_mode, untouched),
+                seconds_left=self._seconds_left,
+            ),
+            rows,
+            contents,
+            self._shop,
         )
         return found, used_up, f"by whole runs of the command: {why}"
 

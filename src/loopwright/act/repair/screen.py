@@ -10,6 +10,7 @@ import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -18,7 +19,10 @@ from loopwright.act.repair.child.start import PROGRAM, message
 from loopwright.act.repair.edits import Edit
 from loopwright.act.repair.runner import Runner
 from loopwright.act.repair.spectra import child_env, records
-from loopwright.sandbox.protocol import ExecSpec, Sandbox
+from loopwright.sandbox.protocol import Sandbox
+from loopwright.suite.reading import answer_folder
+from loopwright.workspace.command import command_in
+from loopwright.workspace.protocol import Candidate
 
 __all__ = ["Rewindable", "Screened", "Screening", "Unusable", "screen"]
 
@@ -26,7 +30,7 @@ __all__ = ["Rewindable", "Screened", "Screening", "Unusable", "screen"]
 _FIRST_BATCH, _LARGEST_BATCH = 16, 256
 _SLICE_S = 8.0
 _START_S = 40.0
-STOP_FILE = ".loopwright-stop"
+_STOP_FILE = "stop"
 
 
 class Unusable(Exception):
@@ -70,7 +74,8 @@ class Screened:
 
 @dataclass(frozen=True, slots=True)
 class Screening:
-    """What to screen with. `modules` and `files` are imported and compiled beforehand. `jobs` are disposable checkouts, one each.
+    """What to screen with. `modules` and `files` are imported and compiled beforehand. `jobs` are disposable candidates, one each;
+    while this goes on they are written to from inside only, for a sandbox may have them mounted.
 
     `early`: fork before pytest reads its configuration, because that imports what is to be edited; it costs more for each edit.
     `hangs`: the bug itself never ends, so the unchanged project is not waited for.
@@ -81,7 +86,7 @@ class Screening:
     wanted: tuple[str, ...]
     modules: tuple[str, ...]
     files: tuple[str, ...]
-    jobs: tuple[Path, ...]
+    jobs: tuple[Candidate, ...]
     sandbox: Sandbox
     action_id: str
     seconds_left: Callable[[], float]
@@ -130,38 +135,103 @@ async def screen(
     Raises: `Unusable`, `SandboxError`.
     """
     search = _Search(edits, last=sys.maxsize if screening.last is None else screening.last, early=screening.early)
-    try:
-        async with asyncio.TaskGroup() as group:
-            for checkout in screening.jobs:
-                group.create_task(_job(screening, search, checkout, contents, progress))
-    except ExceptionGroup as errors:
-        # Not `except*`: what is raised there comes out in a group again, in some versions of Python.
-        raise errors.exceptions[0] from None
+    with answer_folder("screen") as board:
+        board.chmod(0o755)  # whoever the sandbox runs as reads it
+        try:
+            async with asyncio.TaskGroup() as group:
+                for candidate in screening.jobs:
+                    group.create_task(_Job(screening, search, candidate, board, contents).run(progress))
+        except ExceptionGroup as errors:
+            # Not `except*`: what is raised there comes out in a group again, in some versions of Python.
+            raise errors.exceptions[0] from None
     # What a job did not get to is missing in between; the next call begins at the gap.
     gap = min((index for index, _ in search.again), default=sys.maxsize)
     found = [search.done[index] for index in sorted(search.done) if index < gap and index <= search.last]
     return found, search.used_up and not search.again and search.last == sys.maxsize
 
 
-async def _job(
-    screening: Screening,
-    search: _Search,
-    checkout: Path,
-    contents: Mapping[str, bytes],
-    progress: Callable[[str], None],
-) -> None:
-    while batch := _next(screening, search):
-        early = search.early
-        lines = await _run(screening, early, checkout, batch, contents)
-        if not early and any(line.end == "loaded" for line in lines):
-            search.early = True
-            search.again += batch
-            continue
-        _take(screening, search, batch, lines)
-        progress(f"tried {len(search.done)} edits")
-        for other in screening.jobs:
+class _Job:
+    """One candidate at work. `board` is the folder in which all jobs read the highest index that is still of interest."""
+
+    def __init__(
+        self, screening: Screening, search: _Search, candidate: Candidate, board: Path, contents: Mapping[str, bytes]
+    ) -> None:
+        self._screening = screening
+        self._search = search
+        self._candidate = candidate
+        self._board = board
+        self._contents = contents
+        self._edited: frozenset[str] = frozenset()
+
+    async def run(self, progress: Callable[[str], None]) -> None:
+        screening, search = self._screening, self._search
+        while batch := _next(screening, search):
+            early = search.early
+            lines = await self._try(batch, early=early)
+            if not early and any(line.end == "loaded" for line in lines):
+                search.early = True
+                search.again += batch
+                continue
+            _take(screening, search, batch, lines)
+            progress(f"tried {len(search.done)} edits")
             if search.last < sys.maxsize:
-                (other / STOP_FILE).write_text(str(search.last), encoding="ascii")
+                _post(self._board, search.last)
+
+    async def _try(self, batch: Sequence[tuple[int, Edit]], *, early: bool) -> list[_Line]:
+        screening = self._screening
+        nonce = secrets.token_hex(12)
+        seconds = min(_SLICE_S, screening.seconds_left())
+        settings = {
+            "nonce": nonce,
+            "args": screening.runner.args,
+            "wanted": screening.wanted,
+            "modules": screening.modules,
+            "files": screening.files,
+            "early": early,
+            "hangs": screening.hangs,
+            "seconds": seconds,
+            "lookahead": screening.lookahead,
+            "stop": str(self._board / _STOP_FILE),
+            # Killed in the middle of an edit, or by what the edited program did, the run before left it in the candidate.
+            "restore": [(path, _encoded(self._contents[path])) for path in sorted(self._edited)],
+            "candidates": [
+                (index, edit.path, _encoded(edit.apply(self._contents[edit.path]))) for index, edit in batch
+            ],
+        }
+        spec = command_in(
+            self._candidate,
+            (*screening.runner.python, "-c", PROGRAM),
+            timeout_s=seconds + _START_S,
+            action_id=screening.action_id,
+            env=self._env,
+            stdin=message("screen", settings),
+            readable=(self._board,),
+        )
+        result = await screening.sandbox.run(spec)
+        lines = [msgspec.json.decode(line, type=_Line) for line in records(result.stdout, nonce)]
+        if not lines:
+            tail = result.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or [
+                f"{result.status} {result.returncode}"
+            ]
+            raise Unusable(f"the test command's interpreter could not run our screening program ({tail[0][:200]})")
+        self._edited = frozenset(edit.path for _, edit in batch)
+        return lines
+
+    @cached_property
+    def _env(self) -> dict[str, str]:
+        return child_env(self._candidate, self._screening.runner)
+
+
+def _encoded(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def _post(board: Path, last: int) -> None:
+    """In one step: half a number would end the search too early."""
+    draft = board / "draft"
+    draft.write_text(str(last), encoding="ascii")
+    draft.chmod(0o644)
+    draft.replace(board / _STOP_FILE)
 
 
 def _next(screening: Screening, search: _Search) -> list[tuple[int, Edit]]:
@@ -179,53 +249,6 @@ def _next(screening: Screening, search: _Search) -> list[tuple[int, Edit]]:
         else:
             batch.append(row)
     return batch
-
-
-async def _run(
-    screening: Screening,
-    early: bool,
-    checkout: Path,
-    batch: Sequence[tuple[int, Edit]],
-    contents: Mapping[str, bytes],
-) -> list[_Line]:
-    nonce = secrets.token_hex(12)
-    seconds = min(_SLICE_S, screening.seconds_left())
-    settings = {
-        "nonce": nonce,
-        "args": screening.runner.args,
-        "wanted": screening.wanted,
-        "modules": screening.modules,
-        "files": screening.files,
-        "early": early,
-        "hangs": screening.hangs,
-        "seconds": seconds,
-        "lookahead": screening.lookahead,
-        "stop": STOP_FILE,
-        "candidates": [
-            (index, edit.path, base64.b64encode(edit.apply(contents[edit.path])).decode()) for index, edit in batch
-        ],
-    }
-    spec = ExecSpec(
-        argv=(*screening.runner.python, "-c", PROGRAM),
-        cwd=checkout,
-        timeout_s=seconds + _START_S,
-        action_id=screening.action_id,
-        env=child_env(checkout, screening.runner),
-        stdin=message("screen", settings),
-        writable=(checkout,),
-    )
-    result = await screening.sandbox.run(spec)
-    # Killed in the middle of a candidate, the checkout still holds it.
-    for path in {edit.path for _, edit in batch}:
-        if (checkout / path).read_bytes() != contents[path]:
-            (checkout / path).write_bytes(contents[path])
-    lines = [msgspec.json.decode(line, type=_Line) for line in records(result.stdout, nonce)]
-    if not lines:
-        tail = result.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or [
-            f"{result.status} {result.returncode}"
-        ]
-        raise Unusable(f"the test command's interpreter could not run our screening program ({tail[0][:200]})")
-    return lines
 
 
 def _take(screening: Screening, search: _Search, batch: list[tuple[int, Edit]], lines: list[_Line]) -> None:

@@ -2,15 +2,17 @@
 
 import secrets
 from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
 
 from loopwright.act.repair.child.start import PROGRAM, message
 from loopwright.act.repair.runner import Runner
 from loopwright.kernel.values import Value
-from loopwright.sandbox.protocol import ExecSpec, Limits, Sandbox
+from loopwright.sandbox.protocol import Limits, Sandbox
 from loopwright.suite.command import python_env
+from loopwright.suite.there import exists
+from loopwright.workspace.command import command_in
+from loopwright.workspace.protocol import Candidate
 
 __all__ = ["Spectra", "TestTrace", "Tracing", "child_env", "records", "trace"]
 
@@ -74,10 +76,12 @@ class Tracing:
     tracer: str = "auto"
 
 
-async def trace(tracing: Tracing, runner: Runner, checkout: Path, sandbox: Sandbox, action_id: str) -> Spectra | None:
+async def trace(
+    tracing: Tracing, runner: Runner, candidate: Candidate, sandbox: Sandbox, action_id: str
+) -> Spectra | None:
     """Run the tests once, the failing ones first, and see which lines each runs; `None` when no failing test could be traced.
 
-    The checkout is spoilt by it: tests may write there. When time runs out, the tests traced so far are the answer.
+    The candidate is spoilt by it: tests may write there. When time runs out, the tests traced so far are the answer.
     """
     nonce = secrets.token_hex(12)
     settings = {
@@ -89,14 +93,13 @@ async def trace(tracing: Tracing, runner: Runner, checkout: Path, sandbox: Sandb
         "seconds": tracing.seconds,
         "test_seconds": tracing.test_seconds,
     }
-    spec = ExecSpec(
-        argv=(*runner.python, "-c", PROGRAM),
-        cwd=checkout,
+    spec = command_in(
+        candidate,
+        (*runner.python, "-c", PROGRAM),
         timeout_s=tracing.seconds + tracing.test_seconds + _START_S,
         action_id=action_id,
-        env=child_env(checkout, runner),
+        env=child_env(candidate, runner),
         stdin=message("trace", settings),
-        writable=(checkout,),
         limits=Limits(output_bytes=_OUTPUT_BYTES),
     )
     result = await sandbox.run(spec)
@@ -115,8 +118,8 @@ async def trace(tracing: Tracing, runner: Runner, checkout: Path, sandbox: Sandb
     )
 
 
-def child_env(checkout: Path, runner: Runner) -> dict[str, str]:
-    return {**python_env(str(checkout), has_src=(checkout / "src").is_dir()), **runner.env}
+def child_env(candidate: Candidate, runner: Runner) -> dict[str, str]:
+    return {**python_env(str(candidate.path), has_src=exists(candidate, "src")), **runner.env}
 
 
 def records(output: bytes, nonce: str) -> list[bytes]:

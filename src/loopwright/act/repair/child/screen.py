@@ -2,7 +2,8 @@
 
 Settings: `nonce`, `args`, `wanted` (failing node ids), `modules` and `files` (to warm up with), `hangs` (the unchanged project does),
 `early` (fork before pytest loads any conftest), `seconds`, `lookahead` (how many more indices are tried after the first that fixes
-everything), `stop` (a file that names the last index still of interest), `candidates`: `[index, path, content in base64]`.
+everything), `stop` (a file that names the last index still of interest), `restore`: `[path, content in base64]` of files that a run
+before may have left edited, `candidates`: `[index, path, content in base64]`.
 """
 
 import base64
@@ -77,6 +78,8 @@ class _Screen:
         self._zygote = Zygote()
 
     def run(self) -> None:
+        for path, content in self._settings["restore"]:
+            _write(os.path.join(os.getcwd(), path), base64.b64decode(content))
         warm(self._checkout, self._settings["modules"], self._settings["files"])
         args = pytest_args(self._settings["args"], ["--tb=no", "--assert=plain"])
         fork = _ForkBeforeConftests(self) if self._settings["early"] else _ForkBeforeCollection(self)
