@@ -26,7 +26,7 @@ from loopwright.sandbox.protocol import ExecResult, ExecSpec
 from loopwright.testing.clock import FakeClock
 from loopwright.tools.approvals.answer import OpenAsk, answer, open_asks
 from loopwright.tools.gate import Gate
-from loopwright.tools.protocol import Happened, Preview, ToolContext, ToolOutput
+from loopwright.tools.protocol import Happened, Preview, Toolbox, ToolContext, ToolOutput
 from loopwright.tools.registry import Registry
 from loopwright.tools.results import CallResult, Decide, Place, Rights, Settings
 from loopwright.tools.runlog import RunLog
@@ -164,14 +164,15 @@ def desk(
     clock: FakeClock | None = None,
     sandboxed: bool = True,
     timeout_s: float = 60.0,
+    boxes: Sequence[Toolbox] = (),
 ) -> Desk:
     """A gate over `tools` for the actor `ACTOR`; the run begins now unless the journal has it."""
     if journal.head(run_id) is None:
         begin(journal, run_id, budget=budget)
     clock = clock or FakeClock(1_700_000_000_000)
-    registry = Registry(tools)
+    registry = Registry(tools, boxes)
     grant = Grant(
-        tools=tuple(tool.spec.name for tool in tools),
+        tools=tuple(spec.name for spec in registry.manifest),
         effects=_ALL,  # type: ignore[arg-type]  # every word of the literal
         budget=calls or CallBudget(calls=1000, sends=1000, asks=10, per_minute=None, identical=None),
     )

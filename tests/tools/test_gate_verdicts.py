@@ -189,11 +189,8 @@ def test_a_quarantined_tool_is_denied_from_the_moment_its_server_changed(journal
         async def close(self) -> None:
             return None
 
-    from loopwright.tools.registry import Registry
-
     box = Box()
-    at = desk(journal, tool)
-    at.gate._registry = at.gate._judge._registry = Registry(boxes=[box])
+    at = desk(journal, boxes=[box])
     assert at.call("box.look", {"path": "a"}).status == "ok"
     box.quarantined = ("box.look",)
     result = at.call("box.look", {"path": "b"})

@@ -5,22 +5,17 @@ commit that writes the intent; the effect gets the very bytes that were decided 
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Final, Literal
 
 from loopwright.errors import ActionError, IllegalTransition, SandboxError, UsageError
-from loopwright.kernel import events as ev
-from loopwright.kernel.calls import CallAsk, ToolCall
-from loopwright.kernel.values import BlobRef, Spend
+from loopwright.kernel.values import BlobRef
 from loopwright.policy.names import fold
 from loopwright.policy.values import Json, Ruling, ToolSpec
-from loopwright.tools.approvals.absent import EXPIRED, expired
-from loopwright.tools.approvals.answer import RUNTIME
-from loopwright.tools.approvals.card import STEP_UP, Card, question, render
 from loopwright.tools.canonical import call_digest, canonical, copy_of, digest_of
-from loopwright.tools.judge import Judge, Judged, Wanted, most
+from loopwright.tools.judge import Judge, Judged, Wanted
 from loopwright.tools.protocol import Preview, ToolContext, ToolOutput
+from loopwright.tools.record import Recorder, Step
 from loopwright.tools.registry import Registered, Registry
 from loopwright.tools.results import CallResult, Decide, Place, Rights, Settings
 from loopwright.tools.runlog import RunLog
@@ -35,19 +30,6 @@ WORLD_S: Final = 10.0
 """How long the world is asked whether an interrupted call happened."""
 
 REASON_CHARS: Final = 4_000
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """A recorded decision. `key` is set exactly when the call may be done now."""
-
-    status: Literal["asked", "denied", "go"]
-    ruling: Ruling
-    call: ToolCall
-    ask_id: str | None = None
-    key: str = ""
-    reserve: Spend = Spend()
-    approved: bool = False
 
 
 class Gate:
@@ -69,8 +51,7 @@ class Gate:
         self._rights = dict(rights)
         self._place = place
         self._settings = settings or Settings()
-        self._new_nonce = new_nonce
-        self._judge = Judge(
+        judge = Judge(
             log,
             registry,
             self._rights.get,
@@ -79,6 +60,7 @@ class Gate:
             sandboxed=place.sandbox.isolated,
             driver_id=log.history.driver_id,
         )
+        self._record = Recorder(log, judge, self._settings, new_nonce)
 
     @property
     def run_id(self) -> str:
@@ -105,12 +87,11 @@ class Gate:
             data = canonical(arguments)
         except UsageError as error:
             return _no_call("call.malformed", str(error), "send a JSON object that every reader reads alike")
-        wanted, recorded = self._wanted(actor, tool, data, action_id)
-        reason_ref = self._reason(reason)
+        wanted = self._wanted(actor, tool, data, action_id, reason[:REASON_CHARS])
         try:
-            step = self._log.commit(lambda at_ms: self._early(wanted, recorded, reason_ref, at_ms))
+            step = self._log.commit(lambda at_ms: self._record.early(wanted, at_ms))
             if step is None:
-                step = await self._decided(wanted, recorded, reason_ref, reason)
+                step = await self._decided(wanted)
         except IllegalTransition as error:
             return _no_call("run.over", str(error), "start or resume a run")
         if step.status != "go":
@@ -119,46 +100,38 @@ class Gate:
         return await self._perform(wanted, wanted.found, step)
 
     # --- before the effect ------------------------------------------------------------------------------------------------
-    def _wanted(self, actor: str, tool: str, data: bytes, action_id: str) -> tuple[Wanted, BlobRef]:
+    def _wanted(self, actor: str, tool: str, data: bytes, action_id: str, reason: str) -> Wanted:
         found = self._registry.get(tool)
         text = data.decode()
         secret = self._settings.redact(text) != text
         # Nothing of a call that holds a known secret is kept but that it was made.
         kept = b'"[not recorded: it holds a secret]"' if secret else data
         recorded = self._log.blobs.put(kept, "application/json")
-        wanted = Wanted(
+        return Wanted(
             actor=actor,
             name=found.spec.name if found is not None else tool[:200],
             found=found,
             arguments=data,
-            sha256=recorded.sha256,
+            recorded=recorded,
             action_id=action_id,
             secret=secret,
             redacted=recorded.sha256 != digest_of(data),
+            reason=reason,
+            reason_ref=self._reason(reason),
         )
-        return wanted, recorded
 
     def _reason(self, reason: str) -> BlobRef | None:
         if not reason:
             return None
-        return self._log.blobs.put(self._settings.redact(reason[:REASON_CHARS]).encode("utf-8", "replace"))
+        return self._log.blobs.put(self._settings.redact(reason).encode("utf-8", "replace"))
 
-    def _early(
-        self, wanted: Wanted, recorded: BlobRef, reason: BlobRef | None, at_ms: int
-    ) -> tuple[list[ev.Body], _Step | None]:
-        ruling = self._judge.early(wanted, at_ms)
-        if ruling is None:
-            return [], None
-        return self._refusal(wanted, recorded, reason, Judged(ruling, over=ruling.rule.endswith("budget.asks")), "", "")
-
-    async def _decided(self, wanted: Wanted, recorded: BlobRef, reason_ref: BlobRef | None, reason: str) -> _Step:
+    async def _decided(self, wanted: Wanted) -> Step:
         assert wanted.found is not None
         try:
             preview = await self._look(wanted, wanted.found)
         except ActionError as error:
-            why = str(error)[:500]
-            impossible = Judged(Ruling("deny", "call.impossible", why, "call it with other arguments"))
-            return self._log.commit(lambda _: self._refusal(wanted, recorded, reason_ref, impossible, "", ""))
+            impossible = Ruling("deny", "call.impossible", str(error)[:500], "call it with other arguments")
+            return self._log.commit(lambda _: self._record.refusal(wanted, Judged(impossible)))
         digest = call_digest(
             run_id=self.run_id,
             actor=wanted.actor,
@@ -167,12 +140,7 @@ class Gate:
             arguments=wanted.arguments,
             precondition=preview.precondition,
         )
-        nonce = self._new_nonce()
-
-        def build(at_ms: int) -> tuple[Sequence[ev.Body], _Step]:
-            return self._decide(wanted, recorded, reason_ref, reason, preview, digest, nonce, at_ms)
-
-        return self._log.commit(build)
+        return self._log.commit(lambda at_ms: self._record.decide(wanted, preview, digest, at_ms))
 
     async def _look(self, wanted: Wanted, found: Registered) -> Preview:
         """The tool's preview. Raises: `ActionError`, whatever goes wrong: what cannot be looked at is not done."""
@@ -186,123 +154,8 @@ class Gate:
         except Exception as error:
             raise ActionError(f"tool {wanted.name!r}: it cannot be looked at: {error}") from error
 
-    def _decide(
-        self,
-        wanted: Wanted,
-        recorded: BlobRef,
-        reason_ref: BlobRef | None,
-        reason: str,
-        preview: Preview,
-        digest: str,
-        nonce: str,
-        at_ms: int,
-    ) -> tuple[list[ev.Body], _Step]:
-        judged = self._judge.rule(wanted, digest, preview.spend, at_ms)
-        ruling = judged.ruling
-        if ruling.verdict == "deny":
-            return self._refusal(wanted, recorded, reason_ref, judged, preview.precondition, digest)
-        call, bodies = self._request(wanted, recorded, reason_ref, ruling, preview.precondition, digest)
-        reserve = most(preview.spend, ruling.spend)
-        if ruling.verdict == "allow":
-            key = self._judge.key_for(wanted, call.call_id)
-            approval = None if judged.approval is None else judged.approval.ask_id
-            bodies.append(ev.CallIntended(call.call_id, key, reserve, approval))
-            return bodies, _Step("go", ruling, call, approval, key, reserve, approval is not None)
-        if judged.waiting is not None:
-            return bodies, _Step("asked", ruling, call, judged.waiting.ask_id)
-        for ask in self._log.history.asks.values():
-            if ask.open and ask.call is not None and ask.call.digest == digest and expired(ask, at_ms):
-                bodies.append(ev.Answered(ask.ask_id, "deny", EXPIRED, "nobody answered in time", digest))
-        ask_id = f"q{self._log.state.asked + 1}"
-        bodies.append(self._ask(ask_id, wanted, call, ruling, preview, reserve, reason, nonce, at_ms))
-        return bodies, _Step("asked", ruling, call, ask_id)
-
-    def _ask(
-        self,
-        ask_id: str,
-        wanted: Wanted,
-        call: ToolCall,
-        ruling: Ruling,
-        preview: Preview,
-        reserve: Spend,
-        reason: str,
-        nonce: str,
-        at_ms: int,
-    ) -> ev.Asked:
-        assert wanted.found is not None
-        spec, redact = wanted.found.spec, self._settings.redact
-        # What is shown is made of the recorded bytes: a value that must not be written must not be shown either.
-        visible = wanted.arguments if not wanted.redacted else self._log.blobs.get(call.arguments)
-        card = Card(
-            run_id=self.run_id,
-            actor=wanted.actor,
-            spec=spec,
-            arguments=visible,
-            digest=call.digest,
-            ruling=ruling,
-            spend=reserve,
-            diff=redact(preview.diff),
-            notes=tuple(redact(note) for note in preview.notes),
-            reason=redact(reason[:REASON_CHARS]),
-            expires_in_s=self._settings.approval_ttl_ms // 1000,
-            redacted=wanted.redacted,
-        )
-        bound = CallAsk(
-            call_id=call.call_id,
-            digest=call.digest,
-            nonce=nonce,
-            expires_at_ms=at_ms + self._settings.approval_ttl_ms,
-            step_up=ruling.step_up or spec.effect in STEP_UP,
-            card=self._log.blobs.put(render(card).encode("utf-8", "replace")),
-        )
-        return ev.Asked(ask_id, question(wanted.actor, spec, visible), "call", bound)
-
-    def _request(
-        self,
-        wanted: Wanted,
-        recorded: BlobRef,
-        reason: BlobRef | None,
-        ruling: Ruling,
-        precondition: str,
-        digest: str,
-    ) -> tuple[ToolCall, list[ev.Body]]:
-        spec = None if wanted.found is None else wanted.found.spec
-        call = ToolCall(
-            call_id=f"c{self._log.state.called + 1}",
-            action_id=wanted.action_id,
-            actor=wanted.actor,
-            tool=wanted.name,
-            # A tool that does not exist has no effect: the least of them stands for it.
-            effect="read" if spec is None else spec.effect,
-            arguments=recorded,
-            precondition=precondition,
-            digest=digest,
-        )
-        decided = ev.CallDecided(call.call_id, ruling.verdict, ruling.rule, ruling.why, ruling.remedy, ruling.trail)
-        return call, [ev.CallRequested(call, ruling.origins, reason), decided]
-
-    def _refusal(
-        self,
-        wanted: Wanted,
-        recorded: BlobRef,
-        reason: BlobRef | None,
-        judged: Judged,
-        precondition: str,
-        digest: str,
-    ) -> tuple[list[ev.Body], _Step]:
-        call, bodies = self._request(wanted, recorded, reason, judged.ruling, precondition, digest)
-        state = self._log.state
-        waits = state.paused is not None or state.pause_requested is not None or state.stop_requested is not None
-        if not waits and judged.over:
-            bodies.append(ev.PauseRequested(RUNTIME, f"too many questions to people: {judged.ruling.why}"))
-        elif not waits and self._log.history.denials + 1 == self._settings.denials:
-            bodies.append(
-                ev.PauseRequested(RUNTIME, f"{self._settings.denials} calls were refused: somebody should look")
-            )
-        return bodies, _Step("denied", judged.ruling, call)
-
     # --- the effect -------------------------------------------------------------------------------------------------------
-    async def _perform(self, wanted: Wanted, found: Registered, step: _Step) -> CallResult:
+    async def _perform(self, wanted: Wanted, found: Registered, step: Step) -> CallResult:
         context = self._context(step.call.call_id, step.key)
         try:
             if step.approved and not await self._unchanged(wanted, found, step):
@@ -325,7 +178,7 @@ class Gate:
             return await self._interrupted(wanted, found, step, "timeout", output.message or "the tool gave up waiting")
         return self._ended(found, step, output)
 
-    async def _unchanged(self, wanted: Wanted, found: Registered, step: _Step) -> bool:
+    async def _unchanged(self, wanted: Wanted, found: Registered, step: Step) -> bool:
         if not step.call.precondition:
             return True
         try:
@@ -334,7 +187,7 @@ class Gate:
             return False
 
     async def _interrupted(
-        self, wanted: Wanted, found: Registered, step: _Step, undone: Literal["cancelled", "timeout"], why: str
+        self, wanted: Wanted, found: Registered, step: Step, undone: Literal["cancelled", "timeout"], why: str
     ) -> CallResult:
         """Record how it ended; where a repetition would do harm the world is asked first."""
         if not needs_person(found.spec.effect, sandboxed=self._place.sandbox.isolated):
@@ -347,7 +200,7 @@ class Gate:
             raise
         return self._ended(found, step, ending_of(happened, undone, why, step.reserve))
 
-    def _ended(self, found: Registered, step: _Step, output: ToolOutput) -> CallResult:
+    def _ended(self, found: Registered, step: Step, output: ToolOutput) -> CallResult:
         ending = write_ending(
             step.call,
             found.spec,
@@ -372,14 +225,14 @@ class Gate:
         )
 
 
-def _result(step: _Step, ending: Ending) -> CallResult:
+def _result(step: Step, ending: Ending) -> CallResult:
     status = ending.ended.status
     told: Literal["ok", "error", "timeout", "denied", "unknown"] = "error" if status == "cancelled" else status
     ask_id = step.ask_id if ending.asked is None else ending.asked.ask_id
     return CallResult(told, ending.value, step.ruling, step.call.call_id, ask_id, ending.ended.message)
 
 
-def _told(step: _Step) -> str:
+def _told(step: Step) -> str:
     ruling = step.ruling
     if step.status == "asked":
         return f"a person was asked as {step.ask_id}: {ruling.why}; end here, and make the same call again once it is answered"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from loopwright.kernel.values import Budget, Spend
+from loopwright.kernel.values import BlobRef, Budget, Spend
 from loopwright.policy.values import CallView, PastCall, Ruling, Situation
 from loopwright.tools.approvals.absent import EXPIRED, expired
 from loopwright.tools.canonical import digest_of
@@ -26,17 +26,19 @@ _REDO: Final = frozenset({"cancelled", "timeout", "unknown"})
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A call as it was asked for. `arguments` are its canonical bytes, `sha256` their hash as it is recorded; `secret`: they hold a known
-    secret; `redacted`: what is recorded of them is not all of them."""
+    """A call as it was asked for. `arguments` are its canonical bytes, `recorded` what of them is written down; `secret`: they hold a known
+    secret; `redacted`: what is recorded of them is not all of them. `reason` are the actor's words."""
 
     actor: str
     name: str
     found: Registered | None
     arguments: bytes
-    sha256: str
+    recorded: BlobRef
     action_id: str
     secret: bool
     redacted: bool
+    reason: str
+    reason_ref: BlobRef | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class Judge:
         asked = (
             entry.call.digest
             for entry in reversed(self._log.history.calls.values())
-            if entry.call.tool == wanted.name and entry.call.arguments.sha256 == wanted.sha256
+            if entry.call.tool == wanted.name and entry.call.arguments.sha256 == wanted.recorded.sha256
         )
         ruling = self._own(wanted) or self._policy(wanted, next(asked, ""), at_ms, approved=None)
         return ruling if ruling.verdict == "deny" else None
@@ -104,7 +106,7 @@ class Judge:
     def key_for(self, wanted: Wanted, call_id: str) -> str:
         """The idempotency key: that of an earlier attempt at the same work that may or may not have happened, else a new one."""
         tried: dict[str, bool] = {}
-        for entry in self._log.history.same_work(wanted.name, wanted.sha256):
+        for entry in self._log.history.same_work(wanted.name, wanted.recorded.sha256):
             assert entry.intended is not None
             undone = entry.ended is not None and entry.ended.status in _REDO
             tried[entry.intended.key] = tried.get(entry.intended.key, True) and undone
@@ -190,7 +192,7 @@ class Judge:
 
     def _doubt(self, wanted: Wanted, ruling: Ruling) -> Judged | None:
         """An earlier attempt at the same work of which a person must say first whether it happened."""
-        for entry in self._log.history.same_work(wanted.name, wanted.sha256):
+        for entry in self._log.history.same_work(wanted.name, wanted.recorded.sha256):
             ask = self._log.history.asks.get(unknown_ask_id(entry.call.call_id))
             if ask is None or ask.void:
                 continue
