@@ -9,8 +9,6 @@ import asyncio
 import contextlib
 import os
 import shutil
-import socket
-import struct
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -21,6 +19,7 @@ from typing import Any, Protocol
 from loopwright.errors import SandboxError
 from loopwright.sandbox.protocol import Bind, ExecResult, ExecSpec, Limits, Overlay, Sandbox
 from loopwright.tools.approvals.safe_text import shown
+from loopwright.tools.mcp.door import hand_over, peer_uid
 
 __all__ = ["Egress", "Launch", "ServerProcess", "started"]
 
@@ -36,6 +35,11 @@ class Egress(Protocol):
     @property
     def sent_bytes(self) -> int:
         """What left this machine through it so far."""
+        ...
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """One line for each place that was asked for and is not in the list, oldest first, each once."""
         ...
 
 
@@ -129,28 +133,15 @@ async def _listening(
 ) -> asyncio.Server:
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # Only the sandbox's own user is the server, and only once: a second one would be somebody in between.
-        if connected.done() or _peer_uid(writer) != uid:
+        if connected.done() or peer_uid(writer) != uid:
             writer.transport.abort()
         else:
             path.unlink(missing_ok=True)
             connected.set_result((reader, writer))
 
     server = await asyncio.start_unix_server(accept, path=path, limit=line_bytes, backlog=4)
-    if uid != os.getuid():
-        if os.getuid() == 0:
-            os.chown(path, uid, -1)
-            os.chmod(path, 0o600)
-        else:
-            os.chmod(path, 0o666)  # noqa: S103 - who connects is asked for his uid
-    else:
-        os.chmod(path, 0o600)
+    hand_over(path, uid)
     return server
-
-
-def _peer_uid(writer: asyncio.StreamWriter) -> int:
-    peer = writer.get_extra_info("socket")
-    _pid, uid, _gid = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
-    return int(uid)
 
 
 def _spec(launch: Launch, folder: Path, egress: Egress | None) -> ExecSpec:

@@ -6,7 +6,7 @@ A changed server is not run at all where that can be seen from outside (its file
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from loopwright.errors import ActionError, LoopwrightError, SandboxError, UsageError
 from loopwright.policy.policy import McpServer
@@ -114,20 +114,27 @@ class McpToolbox:
         if self._quarantine is not None or self._client is None:
             return ToolOutput("denied", None, self.why)
         before = self.sent_bytes
+        output = await self._answer(name, arguments, context, reads)
+        refused = "; ".join(self._egress.refused) if self._egress is not None and output.status != "ok" else ""
+        return replace(
+            output, sent_bytes=self.sent_bytes - before, message="; ".join(filter(None, (output.message, refused)))
+        )
+
+    async def _answer(self, name: str, arguments: Mapping[str, Json], context: ToolContext, reads: bool) -> ToolOutput:
+        assert self._client is not None, "a toolbox without a server is quarantined"
         try:
             result = await self._client.call(name, arguments, context.timeout_s)
         except TimeoutError:
             message = f"no answer within {context.timeout_s:g} s; whether it was done is not known"
-            return ToolOutput("timeout", None, message, sent_bytes=self.sent_bytes - before)
+            return ToolOutput("timeout", None, message)
         except Ended as error:
             # Reading changed nothing; anything else may have been done before it died.
-            return ToolOutput("error" if reads else "unknown", None, str(error), sent_bytes=self.sent_bytes - before)
+            return ToolOutput("error" if reads else "unknown", None, str(error))
         except ActionError as error:
-            return ToolOutput("error", None, str(error), sent_bytes=self.sent_bytes - before)
-        sent_bytes = self.sent_bytes - before
+            return ToolOutput("error", None, str(error))
         if result.is_error:
-            return ToolOutput("error", value_of(result), "the tool reports an error", sent_bytes=sent_bytes)
-        return ToolOutput("ok", value_of(result), sent_bytes=sent_bytes)
+            return ToolOutput("error", value_of(result), "the tool reports an error")
+        return ToolOutput("ok", value_of(result))
 
     def quarantine(self, why: str, found: Surface | None = None) -> None:
         self._quarantine = self._quarantine or _Quarantine(why, found)
