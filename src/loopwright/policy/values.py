@@ -74,7 +74,8 @@ class ToolSpec(Value, frozen=True):
 
 # --- what is allowed --------------------------------------------------------------------------------------------------------
 class CallBudget(Value, frozen=True):
-    """Of one run, but `per_minute`. `identical` is how often the very same call may be made."""
+    """Of one run, but `per_minute`. `identical` is how often the very same call may be made. From `soft_percent` of `calls`, `sends`,
+    `bytes_out` and `amount_minor` on, what has effects is asked first. `amount_minor` is a sum in minor units (cents)."""
 
     calls: int | None = 200
     sends: int | None = 20
@@ -83,6 +84,7 @@ class CallBudget(Value, frozen=True):
     per_minute: int | None = 60
     identical: int | None = 5
     amount_minor: int | None = None
+    soft_percent: int = 80
 
 
 class SecretUse(Value, frozen=True):
@@ -171,7 +173,9 @@ class CallView(Value, frozen=True):
 
 
 class PastCall(Value, frozen=True):
-    """A call that was made before in this run. `output` is its JSON text (or a text as a JSON string), empty when it had none."""
+    """A call that was decided before in this run. `output` is its JSON text (or a text as a JSON string), empty when it had none.
+    `verdict` and `rule` are those of its first decision: a call that was asked about and approved stays an ask here. `started`: it has an
+    intent; `status` `None` and `started` is in flight."""
 
     call_id: str
     actor: str
@@ -184,6 +188,8 @@ class PastCall(Value, frozen=True):
     at_ms: int
     sent_bytes: int = 0
     output: str = ""
+    rule: str = ""
+    started: bool = False
 
 
 class Situation(Value, frozen=True):
