@@ -37,6 +37,10 @@ class DataSuite:
     def own(self) -> tuple[str, ...]:
         return self.data.user.own
 
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        return self.data.user.hosts
+
     @cached_property
     def tools(self) -> tuple[ToolSpec, ...]:
         return tuple(_spec(self.data, tool) for tool in self.data.tools)

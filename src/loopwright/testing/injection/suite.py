@@ -77,13 +77,19 @@ class World(Protocol):
 
 
 class Suite(Protocol):
-    """`own` are values that are the user's: their address, their account. `places` name where somebody else's text can stand."""
+    """`own` are values that are the user's: their address, their account; `hosts` those that the user lets an agent read from.
+
+    `places` name where somebody else's text can stand.
+    """
 
     @property
     def name(self) -> str: ...
 
     @property
     def own(self) -> tuple[str, ...]: ...
+
+    @property
+    def hosts(self) -> tuple[str, ...]: ...
 
     @property
     def tools(self) -> tuple[ToolSpec, ...]: ...

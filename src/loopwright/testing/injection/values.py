@@ -12,10 +12,11 @@ __all__ = ["ArgumentData", "Collection", "FieldLabel", "GoalData", "SuiteData", 
 
 
 class User(Value, frozen=True):
-    """`own`: addresses and accounts that are the user's."""
+    """`own`: addresses and accounts that are the user's. `hosts`: where the user lets an agent read from the network."""
 
     name: str
     own: tuple[str, ...]
+    hosts: tuple[str, ...] = ()
 
 
 class FieldLabel(Value, frozen=True):

@@ -1,0 +1,112 @@
+"""The door that decides by `loopwright.policy`: the plan from the task's text alone, then a ruling a call. No journal, no waiting.
+
+It holds what a gate holds in a run (the calls so far, with their outputs) and asks an `Approver` where a gate would ask a person.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Final, get_args
+
+import msgspec
+import rfc8785
+
+from loopwright.kernel.calls import CallStatus, ToolEffect
+from loopwright.policy.decide import decide
+from loopwright.policy.taint import taint_of
+from loopwright.policy.values import CallView, Grant, PastCall, Rule, Ruling, Situation, Task, TaskPlan, ToolSpec
+from loopwright.testing.injection.doors import Approver, Door, Reply
+from loopwright.testing.injection.run import DoorFor
+from loopwright.testing.injection.suite import Json, Suite, ToolFailed, UserTask, World
+
+__all__ = ["PlanFor", "PolicyDoor", "grant_of", "policy_door", "task_of"]
+
+PlanFor = Callable[[Task, tuple[ToolSpec, ...], Grant, tuple[Rule, ...]], TaskPlan]
+"""Writes the plan of a task, from what the user and the policy say and from nothing else."""
+
+_STEP_MS: Final = 1500
+"""Simulated time a call takes: 40 calls a minute, below the default rate."""
+
+
+class PolicyDoor:
+    """Decides every call by the policy, performs what is allowed, and asks `approver` what is to be asked."""
+
+    def __init__(self, suite: Suite, task: Task, plan: TaskPlan, world: World, approver: Approver) -> None:
+        self._world = world
+        self._approver = approver
+        self._specs = {spec.name: spec for spec in suite.tools}
+        self._now = Situation(task, plan, grant_of(suite), suite.tools, past=(), now_ms=_STEP_MS)
+
+    def rule(self, tool: str, arguments: Mapping[str, Json], actor: str) -> Ruling:
+        """What the policy says to this call now; nothing is done, nothing remembered."""
+        return decide(_view(tool, arguments, actor), self._now)
+
+    def call(self, tool: str, arguments: Mapping[str, Json], actor: str) -> Reply:
+        view = _view(tool, arguments, actor)
+        first = ruling = decide(view, self._now)
+        if first.verdict == "ask" and self._approver(tool, arguments):
+            ruling = decide(view, msgspec.structs.replace(self._now, approved=view.digest))
+        if ruling.verdict == "allow":
+            reply = self._perform(tool, arguments, asked=first.verdict == "ask", rule=first.rule)
+            self._remember(view, first, "error" if reply.failed else "ok", rfc8785.dumps(reply.output).decode())
+        else:
+            reply = Reply("deny", asked=first.verdict == "ask", rule=ruling.rule)
+            self._remember(view, first, "denied", "")
+        return reply
+
+    def _perform(self, tool: str, arguments: Mapping[str, Json], *, asked: bool, rule: str) -> Reply:
+        try:
+            return Reply("allow", self._world.perform(tool, arguments), asked=asked, rule=rule)
+        except ToolFailed as error:
+            return Reply("allow", asked=asked, rule=rule, failed=str(error))
+
+    def _remember(self, view: CallView, first: Ruling, status: CallStatus, output: str) -> None:
+        spec = self._specs.get(view.tool)
+        done = status != "denied"
+        past = PastCall(
+            call_id=f"c{len(self._now.past) + 1}",
+            actor=view.actor,
+            tool=view.tool,
+            arguments=view.arguments,
+            digest=view.digest,
+            verdict=first.verdict,
+            status=status,
+            taint=taint_of(spec) if spec is not None and done else "none",
+            at_ms=self._now.now_ms,
+            sent_bytes=len(view.arguments)
+            if spec is not None and done and spec.effect in ("share", "send", "spend")
+            else 0,
+            output=output,
+            rule=first.rule,
+            started=done,
+        )
+        self._now = msgspec.structs.replace(self._now, past=(*self._now.past, past), now_ms=self._now.now_ms + _STEP_MS)
+
+
+def policy_door(plan_for: PlanFor) -> DoorFor:
+    """Doors by the policy; each task's plan is written once."""
+    plans: dict[tuple[str, str], TaskPlan] = {}
+
+    def door_for(suite: Suite, task: UserTask, world: World, approver: Approver) -> Door:
+        asked = task_of(suite, task)
+        key = (suite.name, task.id)
+        if key not in plans:
+            plans[key] = plan_for(asked, suite.tools, grant_of(suite), ())
+        return PolicyDoor(suite, asked, plans[key], world, approver)
+
+    return door_for
+
+
+def task_of(suite: Suite, task: UserTask) -> Task:
+    """The task as the policy sees it: words, and what is the user's own."""
+    return Task(task.text, suite.own)
+
+
+def grant_of(suite: Suite) -> Grant:
+    """All tools of the suite with every effect, the hosts that its user named, and the default budget: the plan is what holds."""
+    return Grant(tools=tuple(spec.name for spec in suite.tools), effects=get_args(ToolEffect), hosts=suite.hosts)
+
+
+def _view(tool: str, arguments: Mapping[str, Json], actor: str) -> CallView:
+    canonical = rfc8785.dumps(dict(arguments))
+    digest = hashlib.sha256(b"%b\n%b\n%b" % (actor.encode(), tool.encode(), canonical)).hexdigest()
+    return CallView(actor, tool, canonical.decode(), digest)
