@@ -102,12 +102,13 @@ class PlainSandbox:
             status = await _first_of(process, flooded, spec.timeout_s)
         finally:
             # Also on cancellation, and while the process is being made: then only the mark leads to it.
+            # By the marks first: once the first process is gone, what it adopted cannot be traced back to it.
+            session = process.pid if process is not None else -1
+            _, left = end_all(with_mark(f"{_CALL}={call}", besides=before, session=session))
             if process is not None and process.returncode is None:
                 # Not reaped yet, so the number is still its own: also the group's, for where there is no /proc to look in.
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
-            session = process.pid if process is not None else -1
-            _, left = end_all(with_mark(f"{_CALL}={call}", besides=before, session=session))
             try:
                 if process is not None:
                     await reaped(process)
