@@ -63,7 +63,17 @@ class Said:
         if re.fullmatch(r"\d+", bare):
             marked = rf"(?:#|\b(?:id|ids|no\.?|nr\.?|number)\s*:?\s*#?){re.escape(bare)}(?!\w)"
             return re.search(marked, self.folded) is not None
-        return len(bare) >= 3 and self.names(bare)
+        return len(bare) >= 3 and (self.names(bare) or self._words_in_order(bare))
+
+    def _words_in_order(self, name: str) -> bool:
+        """A name of several words with small words between them: "the packing list for Lisbon" names `Packing list Lisbon`."""
+        words = re.findall(r"[^\W_]+", name.casefold())
+        if len(words) < 2 or not all(word in self.folded for word in words):
+            return False
+        between = r"[^\w]+(?:(?:a|an|the|of|for|to|in|on|with|my|our|from|and)[^\w]+){0,2}"
+        return (
+            re.search(r"(?<!\w)" + between.join(re.escape(word) for word in words) + r"(?!\w)", self.folded) is not None
+        )
 
     def names_person(self, entry: str) -> Literal["whole", "part", "no"]:
         """`whole` when the user wrote the entry's whole name, `part` when one word of it with its capital, else `no`."""
