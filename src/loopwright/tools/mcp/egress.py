@@ -1,24 +1,26 @@
 """The one way out of a server's sandbox: an HTTP proxy that connects to exactly the hosts in its list and to nothing else.
 
-An entry is `name` (port 443) or `name:port`. A name is resolved once and must lead to public addresses, so that a name cannot be
-turned towards this machine or its network (DNS rebinding); an address is allowed only as the very address that stands in the list.
-What goes through a CONNECT tunnel is encrypted and not looked into: a listed host that forwards is a listed way to where it forwards.
+What may be reached is `tools.egress.allow`'s rule: exact targets, one resolution, no address of this machine or its network but one
+that stands in the list itself. What goes through a CONNECT tunnel is encrypted and cannot be looked into; what goes in the clear is.
 """
 
 import asyncio
 import contextlib
-import ipaddress
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal, Protocol
 from urllib.parse import urlsplit
 
-from loopwright.errors import ActionError, UsageError
+from loopwright.errors import ActionError, LoopwrightError
+from loopwright.secrets.errors import CanarySeen
+from loopwright.secrets.target import BadTarget, Target, parse_target
 from loopwright.tools.approvals.safe_text import shown
+from loopwright.tools.egress.allow import EgressList, Resolver, resolve
 from loopwright.tools.mcp.door import hand_over, peer_uid
 
-__all__ = ["EgressProxy", "place_of"]
+__all__ = ["EgressProxy", "Watch"]
 
 _HEAD_BYTES = 64 << 10
 _HEAD_TIMEOUT_S = 10.0
@@ -28,27 +30,31 @@ _CONNECTIONS = 64
 _REFUSED = 20
 
 
-def place_of(text: str, default_port: int = 443) -> tuple[str, int]:
-    """Host (lower case, no brackets, no final dot) and port of `host`, `host:port` or `[v6]:port`. Raises: `UsageError`."""
-    try:
-        parts = urlsplit(f"//{text}")
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host, port = None, None
-    if not host or parts.path or parts.query or parts.fragment or "@" in text or host.startswith("*"):
-        raise UsageError(
-            f"host {text!a}: expected an exact name or address, with a port or without; write it like 'api.example.org:443'"
-        )
-    return host.rstrip(".").lower(), default_port if port is None else port
+class Watch(Protocol):
+    """Looks at what leaves. Raises: `CanarySeen`, `SecretRefused`; then nothing of `data` is sent. See `secrets.broker`."""
+
+    def feed(self, data: bytes) -> None: ...
 
 
 class EgressProxy:
-    """Made by `open`, ended by `close`. `sent_bytes` counts what went to the listed hosts, `refused` who else was asked for."""
+    """Made by `open`, ended by `close`. `sent_bytes` counts what went to the listed hosts, `refused` who else was asked for; `alarm` is
+    the decoy that was about to leave, for which the run must end. `uid` is who may connect; `watch` makes a look-out for one connection."""
 
-    def __init__(self, server_name: str, hosts: Iterable[str], uid: int) -> None:
+    def __init__(
+        self,
+        server_name: str,
+        hosts: Sequence[str],
+        uid: int,
+        *,
+        watch: Callable[[str], Watch] | None = None,
+        resolver: Resolver = resolve,
+    ) -> None:
         """Raises: `UsageError` for an entry that is no exact host."""
         self._server_name = server_name
-        self._places = frozenset(place_of(host) for host in hosts)
+        self._allowed = EgressList.of(hosts)
+        self._watch = watch
+        self._resolver = resolver
+        self.alarm: CanarySeen | None = None
         self._uid = uid
         self._folder = Path(tempfile.gettempdir())
         self._listener: asyncio.Server | None = None
@@ -96,17 +102,19 @@ class EgressProxy:
         try:
             async with asyncio.timeout(_HEAD_TIMEOUT_S):
                 head = await reader.readuntil(b"\r\n\r\n")
-            host, port, first = _request(head)
+            target, scheme, first = _request(head)
+            watch = self._watch(f"connection to {target}") if self._watch is not None and scheme == "http" else None
+            self._allowed.check(scheme, target)
             async with asyncio.timeout(_CONNECT_TIMEOUT_S):
-                back, far = await self._connect(host, port)
+                addresses = await self._allowed.pinned(target, self._resolver)
+                back, far = await asyncio.open_connection(addresses[0], target.port)
             if first:
-                self._sent_bytes += len(first)
-                far.write(first)
+                await self._send(far, first, watch)
             else:
                 writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            await asyncio.gather(self._copy(reader, far, counted=True), self._copy(back, writer, counted=False))
-        except ActionError as error:
-            body = str(error).encode()
+            await asyncio.gather(self._up(reader, far, watch), _copy(back, writer))
+        except LoopwrightError as error:
+            body = self._noted(error).encode("ascii", "backslashreplace")
             writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain\r\nConnection: close\r\n")
             writer.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
             with contextlib.suppress(OSError):
@@ -118,45 +126,37 @@ class EgressProxy:
                 if each is not None:
                     each.close()
 
-    async def _connect(self, host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        if (host, port) not in self._places:
-            self._refuse(
-                host,
-                port,
-                f'it is not in the list; to allow it: [mcp.{self._server_name}] hosts = ["{shown(host)}:{port}"]',
-            )
-        literal = _address(host)
-        addresses = [host]
-        if literal is None:
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=1)
-            addresses = [str(entry[4][0]) for entry in found]
-            inward = [a for a in addresses if (parsed := _address(a)) is None or not parsed.is_global]
-            if inward:
-                self._refuse(
-                    host,
-                    port,
-                    f"the name leads to {inward[0]!r}, which is no public address; if it is meant, list that address",
-                )
-        return await asyncio.open_connection(addresses[0], port)
-
-    def _refuse(self, host: str, port: int, why: str) -> None:
-        line = f"egress of MCP server {self._server_name!r} to {shown(host)}:{port} refused: {why}"
+    def _noted(self, error: LoopwrightError) -> str:
+        if isinstance(error, CanarySeen):
+            self.alarm = error
+        line = f"egress of MCP server {self._server_name!r} refused: {shown(str(error))}"
         if len(self._refused) < _REFUSED:
             self._refused[line] = None
-        raise ActionError(line)
+        return line
 
-    async def _copy(self, source: asyncio.StreamReader, target: asyncio.StreamWriter, *, counted: bool) -> None:
+    async def _up(self, source: asyncio.StreamReader, far: asyncio.StreamWriter, watch: Watch | None) -> None:
         with contextlib.suppress(OSError):
             while data := await source.read(_CHUNK_BYTES):
-                if counted:
-                    self._sent_bytes += len(data)
-                target.write(data)
-                await target.drain()
-            if target.can_write_eof():
-                target.write_eof()
+                await self._send(far, data, watch)
+            far.write_eof()
+
+    async def _send(self, far: asyncio.StreamWriter, data: bytes, watch: Watch | None) -> None:
+        if watch is not None:
+            watch.feed(data)
+        self._sent_bytes += len(data)
+        far.write(data)
+        await far.drain()
 
 
-def _request(head: bytes) -> tuple[str, int, bytes]:
+async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await source.read(_CHUNK_BYTES):
+            target.write(data)
+            await target.drain()
+        target.write_eof()
+
+
+def _request(head: bytes) -> tuple[Target, Literal["http", "https"], bytes]:
     """Where a request wants to go, and the head to send there: empty for CONNECT. Raises: `ActionError` for anything else.
 
     The head is written anew: one `Host`, that of the request line, and one request on a connection, since only the first is looked at.
@@ -166,22 +166,20 @@ def _request(head: bytes) -> tuple[str, int, bytes]:
     target, _, version = rest.partition(" ")
     try:
         if method == "CONNECT":
-            return (*place_of(target), b"")
+            return parse_target(target), "https", b""
         parts = urlsplit(target)
         if parts.scheme != "http" or not version.startswith("HTTP/1.") or not method.isalpha():
-            raise UsageError("no absolute http address")
-        host, port = place_of(parts.netloc, 80)
-    except UsageError:
-        raise ActionError("egress: expected CONNECT host:port or an absolute http:// request") from None
+            raise BadTarget("is no absolute http address")
+        # Some servers take a bare line feed, or a line that begins with a space, for a header of its own: a second `Host`.
+        if any("\n" in line or "\r" in line or line[:1] in (" ", "\t") for line in lines):
+            raise BadTarget("has a line that readers split differently")
+        goal = parse_target(parts.netloc, 80)
+    except ValueError as error:
+        raise ActionError(
+            f"request {lines[0]!a}: expected CONNECT host:port or an absolute http:// one, found that it {error}"
+        ) from None
     dropped = ("host:", "connection:", "proxy-connection:", "proxy-authorization:", "upgrade:")
     kept = [line for line in lines[1:] if line and not line.lower().startswith(dropped)]
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     fresh = [f"{method} {path} HTTP/1.1", f"Host: {parts.netloc}", "Connection: close", *kept]
-    return host, port, "\r\n".join(fresh).encode("latin-1") + b"\r\n\r\n"
-
-
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
+    return goal, "http", "\r\n".join(fresh).encode("latin-1") + b"\r\n\r\n"

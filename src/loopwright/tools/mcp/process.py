@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from loopwright.errors import SandboxError
+from loopwright.errors import LoopwrightError, SandboxError
 from loopwright.sandbox.protocol import Bind, ExecResult, ExecSpec, Limits, Overlay, Sandbox
 from loopwright.tools.approvals.safe_text import shown
 from loopwright.tools.mcp.door import hand_over, peer_uid
@@ -40,6 +40,11 @@ class Egress(Protocol):
     @property
     def refused(self) -> tuple[str, ...]:
         """One line for each place that was asked for and is not in the list, oldest first, each once."""
+        ...
+
+    @property
+    def alarm(self) -> LoopwrightError | None:
+        """Why the run must end: a decoy was about to leave."""
         ...
 
 

@@ -103,7 +103,7 @@ class McpToolbox:
     async def perform(
         self, name: str, arguments: Mapping[str, Json], context: ToolContext, *, reads: bool
     ) -> ToolOutput:
-        """One call of the server's tool `name`."""
+        """One call of the server's tool `name`. Raises: `CanarySeen` when a decoy was about to leave through the server's egress."""
         try:
             async with asyncio.timeout(context.timeout_s):
                 await self.check(context.run_id)
@@ -115,6 +115,8 @@ class McpToolbox:
             return ToolOutput("denied", None, self.why)
         before = self.sent_bytes
         output = await self._answer(name, arguments, context, reads)
+        if self._egress is not None and self._egress.alarm is not None:
+            raise self._egress.alarm
         refused = "; ".join(self._egress.refused) if self._egress is not None and output.status != "ok" else ""
         return replace(
             output, sent_bytes=self.sent_bytes - before, message="; ".join(filter(None, (output.message, refused)))
