@@ -137,6 +137,8 @@ def _fault(value: object) -> str | None:
         elif isinstance(at, float):
             if not math.isfinite(at):
                 return "a number that is not finite"
+            if _looks_too_big(at):
+                return "an integer past 2**53-1"
         elif isinstance(at, list):
             waiting += [(item, depth + 1) for item in at]
         elif isinstance(at, dict):
@@ -147,6 +149,11 @@ def _fault(value: object) -> str | None:
         else:
             return f"a {type(at).__name__}, which JSON does not have"
     return None
+
+
+def _looks_too_big(number: float) -> bool:
+    """Whether RFC 8785 writes it as an integer that not every reader holds: 2.0**53 is written without a point."""
+    return abs(number) > _MAX_INT and number.is_integer()
 
 
 def _is_text(text: str) -> bool:
@@ -167,7 +174,7 @@ def _repaired(value: object, depth: int) -> Json:
     if isinstance(value, int):
         return value if abs(value) <= _MAX_INT else str(value)
     if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
+        return value if math.isfinite(value) and not _looks_too_big(value) else str(value)
     if isinstance(value, list | tuple):
         return [_repaired(item, depth + 1) for item in value]
     if isinstance(value, Mapping):

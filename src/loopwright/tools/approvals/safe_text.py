@@ -88,9 +88,10 @@ def flags(text: str) -> tuple[str, ...]:
     if mixed:
         scripts = ", ".join(sorted({script.title() for word in mixed for script in _scripts(word)}))
         found.append(f"mixes alphabets inside a word ({scripts}): {escaped(mixed[0])[:60]!a}")
-    elif any(_looks_latin(word) for word in _words(text)):
-        word = next(word for word in _words(text) if _looks_latin(word))
-        found.append(f"holds a word that looks Latin and is not: {escaped(word)[:60]!a}")
+    foreign = [word for word in _words(text) if not word.isascii()]
+    # One plainly Cyrillic or Greek word and the text is what it seems: many of their short words have only such letters.
+    if not mixed and foreign and all(_looks_latin(word) for word in foreign):
+        found.append(f"holds a word that looks Latin and is not: {escaped(foreign[0])[:60]!a}")
     if unicodedata.normalize("NFKC", text) != unicodedata.normalize("NFC", text):
         found.append("holds letters in a compatibility form (fullwidth, ligature, styled)")
     return tuple(found)
@@ -100,8 +101,7 @@ _LOOKALIKES: Final = frozenset("асеіјорѕухһԁԛԝӏԍАВЕЅІЈКМ
 
 
 def _looks_latin(word: str) -> bool:
-    letters = [c for c in word if c.isalpha()]
-    return bool(letters) and not letters[0].isascii() and all(c in _LOOKALIKES for c in letters)
+    return all(c in _LOOKALIKES for c in word)
 
 
 def _words(text: str) -> list[str]:
