@@ -69,9 +69,19 @@ class Broker:
 
         May block: a source can be a command or a keyring that asks. Raises: `SecretRefused`, `SecretUnavailable`.
         """
+        specs = self.check_headers(host, port, scheme, requested, grant)
+        return tuple(
+            (name, value if spec is None else spec.format.replace("{}", self._value(spec).reveal(), 1))
+            for spec, (name, value) in zip(specs, requested, strict=True)
+        )
+
+    def check_headers(
+        self, host: str, port: int, scheme: str, requested: Headers, grant: Grant
+    ) -> tuple[SecretSpec | None, ...]:
+        """Which secret goes into which of `requested`; no value is fetched. Raises: `SecretRefused`, `CanarySeen`."""
         names = [name.lower() for name, _ in requested]
         return tuple(
-            (name, self._injected(Target(host, port), scheme, name, value, names.count(name.lower()), grant))
+            self._wanted(Target(host, port), scheme, name, value, names.count(name.lower()), grant)
             for name, value in requested
         )
 
@@ -120,12 +130,14 @@ class Broker:
         return StreamRedactor(lambda: self._redactor.known)
 
     # --- inside ------------------------------------------------------------------------------------------------------------
-    def _injected(self, target: Target, scheme: str, header: str, value: str, times: int, grant: Grant) -> str:
+    def _wanted(
+        self, target: Target, scheme: str, header: str, value: str, times: int, grant: Grant
+    ) -> SecretSpec | None:
         names = names_in(value)
         if names_in(header):
             self.refuse_misplaced({header: ""})
         if not names:
-            return value
+            return None
         name = names[0]
         spec = self._specs.get(name)
         if spec is None:
@@ -160,7 +172,7 @@ class Broker:
                 f"secret {name!r}: expected its header to be {written!r}, found other text around the placeholder",
                 f"write {written!r}",
             )
-        return spec.format.replace("{}", self._value(spec).reveal(), 1)
+        return spec
 
     def _check_granted(self, spec: SecretSpec, grant: Grant) -> None:
         wanted = SecretUse(spec.name, spec.host, spec.header)
