@@ -155,8 +155,7 @@ def test_events_that_were_changed_under_a_true_head_are_not_signed(
     assert notes.read() == ([], b"")
 
 
-def test_a_run_that_grows_meanwhile_is_stated_as_its_head_said(notes: NotesFile, tmp_path: Path) -> None:
-    journal = Store(tmp_path, None).open()
+def test_a_run_that_grows_meanwhile_is_stated_as_its_head_said(journal: Journal, notes: NotesFile) -> None:
     write(journal, "r", 4)
     heads = journal.heads()
     write(journal, "r", 3)
@@ -177,12 +176,14 @@ def test_a_run_that_grows_meanwhile_is_stated_as_its_head_said(notes: NotesFile,
 
 # --- the notes themselves ---------------------------------------------------------------------------------------------
 def three_notes(tmp_path: Path, word: str = "honest", later: str = "honest") -> list[str]:
-    journal = Store(tmp_path, None).open()
+    store = Store(tmp_path, None)
+    journal = store.open()
     notes = NotesFile(tmp_path / "x.notes")
     for count in range(3):
         write(journal, "r", 2, word if count == 0 else later)
         write(journal, f"s{count}", 1)
         make_checkpoint(journal, notes, ORIGIN, KEY, count)
+    store.close()
     return notes.read()[0]
 
 
@@ -304,8 +305,7 @@ def test_notes_are_no_link_and_are_text(tmp_path: Path) -> None:
         NotesFile(tmp_path / "x.notes").append("note\n")
 
 
-def test_checkpoints_made_at_the_same_time_are_one_history(tmp_path: Path) -> None:
-    journal = Store(tmp_path, None).open()
+def test_checkpoints_made_at_the_same_time_are_one_history(journal: Journal, tmp_path: Path) -> None:
     notes = NotesFile(tmp_path / "x.notes")
     for n in range(8):
         write(journal, f"r{n}", 2)

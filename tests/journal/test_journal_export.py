@@ -2,7 +2,7 @@
 
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,8 +27,15 @@ BIG = b"output of a tool " * 400
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Journal:
-    journal = Store(tmp_path, None).open()
+def empty(tmp_path: Path) -> Iterator[Journal]:
+    store = Store(tmp_path, None)
+    yield store.open()
+    store.close()
+
+
+@pytest.fixture
+def journal(empty: Journal) -> Journal:
+    journal = empty
     output = journal.blobs.put(BIG)
     assert output.inline is None
     for run in ("a", "b", "c"):
@@ -172,8 +179,8 @@ def test_blobs_are_checked_and_none_can_be_taken_out_or_put_in(journal: Journal,
     assert "belongs to no stream" in problems(check(edited(path, put_in)))
 
 
-def test_an_erasable_value_is_never_exported(tmp_path: Path) -> None:
-    journal = Store(tmp_path, None).open()
+def test_an_erasable_value_is_never_exported(empty: Journal, tmp_path: Path) -> None:
+    journal = empty
     erasables = ErasableStore(tmp_path / "values", tmp_path / "keys", Redactor())
     ref = erasables.put(b"personal " * 1000)
     journal.append("a", [CallEnded("c1", "ok", "", ref, Spend())], expect_seq=0)

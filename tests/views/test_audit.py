@@ -1,5 +1,6 @@
 """An honest run has no finding; each fact that is left out, put in, or turned round is named with its event and rule."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -279,8 +280,10 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path)
+def site(tmp_path: Path) -> Iterator[Site]:
+    site = Site(tmp_path)
+    yield site
+    site.store.close()
 
 
 def text(report: VerifyReport) -> str:
