@@ -194,6 +194,15 @@ def test_notes_that_were_removed_reordered_or_repeated_are_found(tmp_path: Path,
         CheckpointLog(ORIGIN, [made[n] for n in kept], [KEY.verifier])
 
 
+def test_notes_of_two_histories_do_not_make_one(tmp_path: Path) -> None:
+    """Every note is signed by the right key, and every stream grows: only the tree over all statements tells."""
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    made, other = three_notes(tmp_path / "a"), three_notes(tmp_path / "b", word="forged")
+    with pytest.raises(JournalCorrupt, match=r"^checkpoint 2 of journal .* was removed, changed or put in"):
+        CheckpointLog(ORIGIN, [made[0], *other[1:]], [KEY.verifier])
+
+
 def test_a_note_that_was_changed_or_signed_by_another_key_is_found(tmp_path: Path) -> None:
     made = three_notes(tmp_path)
     changed = made[1].replace("stream r 4", "stream r 5")

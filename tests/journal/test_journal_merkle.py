@@ -150,6 +150,12 @@ def test_an_inclusion_proof_holds_for_nothing_else(data: st.DataObject) -> None:
     assert not verify_inclusion(leaves[index], index, size, (*proof[:at], bytes(32), *proof[at + 1 :]), root)
 
 
+def test_a_proof_that_ends_below_the_root_of_so_large_a_tree_is_too_short() -> None:
+    proof = inclusion_proof(LEAVES[:2], 0)
+    assert verify_inclusion(LEAVES[0], 0, 2, proof, root_of(LEAVES[:2]))
+    assert not verify_inclusion(LEAVES[0], 0, 3, proof, root_of(LEAVES[:2]))
+
+
 @given(st.data())
 def test_a_history_that_was_changed_has_no_consistency_proof(data: st.DataObject) -> None:
     new = data.draw(st.integers(2, 40))
