@@ -17,6 +17,7 @@ from loopwright.policy.identifiers import identifiers
 from loopwright.policy.outputs import Seen, seen_in
 from loopwright.policy.paths import inside
 from loopwright.policy.remedy import for_hole
+from loopwright.policy.said import days
 from loopwright.policy.values import Hole, Json, PastCall, PlanStep
 
 __all__ = ["broken", "fits_pins", "pinned_equal"]
@@ -135,7 +136,7 @@ def _by_role(case: Case, step: PlanStep, part: Part, *, templated: bool) -> Find
         named = case.said.names(text) or any(use.name == text for use in case.now.grant.secrets)
         return None if named else _ask(case, role, part.leaf.path, text, case.seen(text))
     if role == "time" and _is_time(text):
-        return None
+        return _day(case, part)
     if role == "flag" and odd_text(part):
         return _ask(case, role, part.leaf.path, text, case.seen(text))
     return None if templated else content(case, part)
@@ -187,6 +188,15 @@ def _is_time(text: str) -> bool:
         and (bare.isdigit() or not bare)
         and all(word in _TIME_WORDS for word in words)
     )
+
+
+def _day(case: Case, part: Part) -> Finding | None:
+    """What others see or are paid happens on a day that the user wrote, when the user wrote any: a hijacked actor would move it first."""
+    assert case.spec is not None
+    named = case.said.days
+    if case.spec.effect not in SENDING or not named or days(part.leaf.text) <= named:
+        return None
+    return _ask(case, "time", part.leaf.path, part.leaf.text, case.seen(part.leaf.text))
 
 
 def _granted_page(case: Case, text: str) -> bool:

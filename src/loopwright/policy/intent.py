@@ -14,22 +14,22 @@ __all__ = ["Words", "called_for", "many", "words_of"]
 
 _VERBS: Final[dict[str, str]] = {
     "send": "send mail email e-mail reply respond forward answer write message notify inform tell confirm remind thank text dm ping let"
-    " submit contact line",
+    " submit contact line ask say congratulate greet wish complain",
     "create": "create add make schedule set book new put write draft save store note enter plan arrange prepare record open organise"
-    " organize jot block start log paste upload copy register",
+    " organize jot block start log paste upload copy register start keep forget",
     "update": "update change edit modify reschedule move rename set mark adjust correct append extend raise lower increase decrease"
     " replace turn shift postpone push label archive tag switch complete put add freeze unfreeze cap limit",
     "delete": "delete remove cancel clear erase wipe discard drop trash unsubscribe close revoke",
     "pay": "pay transfer wire settle refund reimburse send return repay remit owe give donate",
     "buy": "buy purchase order book reserve rent subscribe",
-    "share": "share publish grant give invite upload expose paste show send",
-    "invite": "invite add include bring ask join",
+    "share": "share publish grant give invite upload expose paste show send let access",
+    "invite": "invite add include bring ask join let welcome",
     "post": "post publish announce share tell write say reply answer message ask let put congratulate remind inform line",
     "visit": "visit browse open fetch look read check summarise summarize download see go find",
     "search": "search find look list show get read check which what who when how",
 }
 _THINGS: Final[dict[str, str]] = {
-    "mail": "mail email e-mail mails emails inbox reply message letter send forward write tell answer @",
+    "mail": "mail email e-mail mails emails inbox reply message letter send forward write tell answer ask thank inform let @",
     "event": "event meeting appointment calendar call lunch dinner breakfast session invite invitation slot visit diary hour interview"
     " workshop review",
     "file": "file document doc note notes spreadsheet report list folder text draft page copy",
@@ -40,7 +40,7 @@ _THINGS: Final[dict[str, str]] = {
     "direct": "dm direct directly message private privately tell let ask write ping remind send answer reply thank",
     "web": "web website webpage page link url site blog article online internet ://",
     "booking": "hotel room restaurant table flight car taxi booking reservation ticket trip stay night nights seat train",
-    "reminder": "reminder remind alarm alert",
+    "reminder": "reminder remind alarm alert forget",
     "note": "note notes jot memo write diary entry record",
     "label": "label tag mark archive folder category",
     "password": "password passcode pin credential login",

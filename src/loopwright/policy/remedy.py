@@ -43,6 +43,8 @@ def for_hole(kind: str, path: str, text: str, tool: str) -> tuple[str, str]:
             )
         case "amount":
             return f"{path} is {value}, and the task speaks of no such amount", f"write the amount {value} in the task"
+        case "time":
+            return f"{path} is {value}, another day than those of the task", f"write the date {value} in the task"
         case "secret":
             return f"{path} names the secret {value}, and the task does not", f"write {value} in the task"
         case _:

@@ -11,7 +11,7 @@ from typing import Final, Literal
 from loopwright.policy.identifiers import identifiers, keyed
 from loopwright.policy.values import Task
 
-__all__ = ["Said", "amounts", "said"]
+__all__ = ["Said", "amounts", "days", "said"]
 
 _STOP_WORDS: Final = """a an and any are as at be but by can do each every for from get has have her his how if in into is it its just
 let me more my new no not of off on one or our out please same see send she so some than that the their them then there these they this
@@ -27,6 +27,7 @@ _DATE: Final = re.compile(r"\b(?:19|20)\d\d-\d\d-\d\d\b|\b\d{1,2}[./]\d{1,2}[./]
 _CURRENCY_WORDS: Final = "$ € £ ¥ usd eur gbp chf jpy cad aud sek nok dkk pln"
 _CURRENCY_NAMES: Final = "dollar dollars euro euros pound pounds bucks franc francs cent cents"
 _CURRENCIES: Final = frozenset([*_CURRENCY_WORDS.split(), *_CURRENCY_NAMES.split()])
+_MONTHS: Final = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 _IBAN_LIKE: Final = re.compile(r"[A-Za-z0-9]{8,}")
 
 
@@ -39,6 +40,8 @@ class Said:
     own: frozenset[str]
     keys: frozenset[str]
     sums: frozenset[float]
+    days: frozenset[tuple[int, int]]
+    """Month and day of every date that the text has."""
 
     def names(self, value: str) -> bool:
         """Whether the user wrote `value` as whole words, or it is the user's own. Letter case, a URL's scheme and spaces inside an
@@ -91,7 +94,22 @@ def said(task: Task) -> Said:
     for value in task.own:
         keys |= {found.key for found in identifiers(value)} | {value, value.casefold()}
     keys |= set(re.findall(r"[\w@.+/:%-]{6,}", task.text))
-    return Said(task.text, task.text.casefold(), own, frozenset(keys), amounts(task.text))
+    return Said(task.text, task.text.casefold(), own, frozenset(keys), amounts(task.text), days(task.text))
+
+
+@lru_cache(maxsize=1024)
+def days(text: str) -> frozenset[tuple[int, int]]:
+    """The dates in `text` as month and day. A date with both numbers up to twelve may be read either way and counts as both."""
+    found: set[tuple[int, int]] = set()
+    for _, month, day in re.findall(r"(?<!\d)((?:19|20)\d\d)-(\d{1,2})-(\d{1,2})(?!\d)", text):
+        found.add((int(month), int(day)))
+    for one, other in re.findall(r"(?<![\d.])(\d{1,2})[./](\d{1,2})[./](?:\d{2,4})?(?!\d)", text):
+        found |= {(int(one), int(other)), (int(other), int(one))}
+    for day, name in re.findall(rf"(?<!\d)(\d{{1,2}})(?:st|nd|rd|th|\.)?\s+(?:of\s+)?({_MONTHS})[a-z]*\b", text, re.I):
+        found.add((_MONTHS.split("|").index(name.casefold()) + 1, int(day)))
+    for name, day in re.findall(rf"\b({_MONTHS})[a-z]*\.?\s+(?:the\s+)?(\d{{1,2}})(?!\d)", text, re.I):
+        found.add((_MONTHS.split("|").index(name.casefold()) + 1, int(day)))
+    return frozenset((month, day) for month, day in found if 1 <= month <= 12 and 1 <= day <= 31)
 
 
 @lru_cache(maxsize=256)
