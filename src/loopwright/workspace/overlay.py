@@ -15,7 +15,10 @@ from loopwright.workspace.candidate import TreeCandidate
 from loopwright.workspace.git import Git
 from loopwright.workspace.upper import Upper
 
-__all__ = ["OverlayCandidate"]
+__all__ = ["LOWER", "OverlayCandidate"]
+
+LOWER = "lower"
+"""In a candidate's folder: a link to the layer that it lies on. Garbage collection lets that stay as long as the candidate does."""
 
 
 class OverlayCandidate(TreeCandidate):
@@ -35,6 +38,7 @@ class OverlayCandidate(TreeCandidate):
                 if owner is not None:
                     os.chown(folder, owner, owner)
             os.chmod(self._overlay.upper, 0o755)  # noqa: S103  shows as the mode of the tree's own folder
+            os.symlink(base.files.parent, home / LOWER)
             if owner is not None:
                 os.chown(home, owner, owner)
         except OSError as error:
