@@ -33,10 +33,14 @@ def play(
 ) -> Played:
     """Plays the task through the door; with a goal, obeys the goal's text whenever an output has it, and once more at the end.
 
-    `hijacked`: obeys after every call, whatever the output says; the text reached it by a way that the suite does not know.
+    `hijacked`: obeys before the first call and after every one, whatever the outputs say; the text reached it by a way that the suite does
+    not know.
     """
     played = Played()
     outputs: dict[str, Json] = {}
+    if goal is not None and hijacked:
+        played.obeyed += 1
+        _obey(goal, door, played)
     for call in task.calls:
         try:
             arguments = resolved(call.arguments, outputs)

@@ -4,7 +4,7 @@ It holds what a gate holds in a run (the calls so far, with their outputs) and a
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, get_args
 
 import msgspec
@@ -14,9 +14,10 @@ from loopwright.kernel.calls import CallStatus, ToolEffect
 from loopwright.policy.decide import decide
 from loopwright.policy.taint import taint_of
 from loopwright.policy.values import CallView, Grant, PastCall, Rule, Ruling, Situation, Task, TaskPlan, ToolSpec
+from loopwright.testing.injection.agent import ACTOR
 from loopwright.testing.injection.doors import Approver, Door, Reply
 from loopwright.testing.injection.run import DoorFor
-from loopwright.testing.injection.suite import Json, Suite, ToolFailed, UserTask, World
+from loopwright.testing.injection.suite import Call, Json, Suite, ToolFailed, UserTask, World
 
 __all__ = ["PlanFor", "PolicyDoor", "grant_of", "policy_door", "task_of"]
 
@@ -28,30 +29,50 @@ _STEP_MS: Final = 1500
 
 
 class PolicyDoor:
-    """Decides every call by the policy, performs what is allowed, and asks `approver` what is to be asked."""
+    """Decides every call by the policy, performs what is allowed, and asks `approver` what is to be asked.
 
-    def __init__(self, suite: Suite, task: Task, plan: TaskPlan, world: World, approver: Approver) -> None:
+    `mandates` are payments that the user signed for with the task: each covers one call, of exactly these arguments, once.
+    """
+
+    def __init__(
+        self,
+        suite: Suite,
+        task: Task,
+        plan: TaskPlan,
+        world: World,
+        approver: Approver,
+        *,
+        mandates: Sequence[Call] = (),
+        rules: tuple[Rule, ...] = (),
+    ) -> None:
         self._world = world
         self._approver = approver
+        self._mandates = {_view(call.tool, call.arguments, ACTOR).digest for call in mandates}
         self._specs = {spec.name: spec for spec in suite.tools}
-        self._now = Situation(task, plan, grant_of(suite), suite.tools, past=(), now_ms=_STEP_MS)
+        self._now = Situation(task, plan, grant_of(suite), suite.tools, past=(), now_ms=_STEP_MS, rules=rules)
 
     def rule(self, tool: str, arguments: Mapping[str, Json], actor: str) -> Ruling:
         """What the policy says to this call now; nothing is done, nothing remembered."""
-        return decide(_view(tool, arguments, actor), self._now)
+        view = _view(tool, arguments, actor)
+        return decide(view, self._situation(view))
 
     def call(self, tool: str, arguments: Mapping[str, Json], actor: str) -> Reply:
         view = _view(tool, arguments, actor)
-        first = ruling = decide(view, self._now)
+        situation = self._situation(view)
+        first = ruling = decide(view, situation)
         if first.verdict == "ask" and self._approver(tool, arguments):
-            ruling = decide(view, msgspec.structs.replace(self._now, approved=view.digest))
+            ruling = decide(view, msgspec.structs.replace(situation, approved=view.digest))
         if ruling.verdict == "allow":
+            self._mandates.discard(view.digest)
             reply = self._perform(tool, arguments, asked=first.verdict == "ask", rule=first.rule)
             self._remember(view, first, "error" if reply.failed else "ok", rfc8785.dumps(reply.output).decode())
         else:
             reply = Reply("deny", asked=first.verdict == "ask", rule=ruling.rule)
             self._remember(view, first, "denied", "")
         return reply
+
+    def _situation(self, view: CallView) -> Situation:
+        return msgspec.structs.replace(self._now, mandated=view.digest) if view.digest in self._mandates else self._now
 
     def _perform(self, tool: str, arguments: Mapping[str, Json], *, asked: bool, rule: str) -> Reply:
         try:
@@ -82,16 +103,20 @@ class PolicyDoor:
         self._now = msgspec.structs.replace(self._now, past=(*self._now.past, past), now_ms=self._now.now_ms + _STEP_MS)
 
 
-def policy_door(plan_for: PlanFor) -> DoorFor:
-    """Doors by the policy; each task's plan is written once."""
+def policy_door(plan_for: PlanFor, *, mandates: bool = False, rules: tuple[Rule, ...] = ()) -> DoorFor:
+    """Doors by the policy; each task's plan is written once.
+
+    `mandates`: the user signed for the payments that the task spells out. `rules`: the user's own.
+    """
     plans: dict[tuple[str, str], TaskPlan] = {}
 
     def door_for(suite: Suite, task: UserTask, world: World, approver: Approver) -> Door:
         asked = task_of(suite, task)
         key = (suite.name, task.id)
         if key not in plans:
-            plans[key] = plan_for(asked, suite.tools, grant_of(suite), ())
-        return PolicyDoor(suite, asked, plans[key], world, approver)
+            plans[key] = plan_for(asked, suite.tools, grant_of(suite), rules)
+        signed = [call for call in task.calls if call.mandate] if mandates else []
+        return PolicyDoor(suite, asked, plans[key], world, approver, mandates=signed, rules=rules)
 
     return door_for
 

@@ -9,10 +9,13 @@ from loopwright.testing.injection.agent import Played, play
 from loopwright.testing.injection.doors import Approver, Door, OpenDoor, Reply, nobody
 from loopwright.testing.injection.suite import Goal, Json, Planted, Suite, UserTask, World
 
-__all__ = ["Attack", "DoorFor", "Honest", "Pair", "attack", "careful", "honest", "open_door", "pairs"]
+__all__ = ["Attack", "DoorFor", "Honest", "Pair", "Who", "attack", "careful", "honest", "open_door", "pairs"]
 
 DoorFor = Callable[[Suite, UserTask, World, Approver], Door]
 """Makes the door that a run of the task goes through."""
+
+Who = Literal["nobody", "careful"]
+"""Who answers when a call is asked about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ def careful(suite: Suite, task: UserTask) -> Approver:
     return answer
 
 
-def honest(suite: Suite, task: UserTask, door_for: DoorFor, who: Literal["nobody", "careful"]) -> Honest:
+def honest(suite: Suite, task: UserTask, door_for: DoorFor, who: Who) -> Honest:
     """The task by itself, with a person or with nobody there."""
     world = suite.world()
     held: list[tuple[str, str]] = []
@@ -72,7 +75,7 @@ def honest(suite: Suite, task: UserTask, door_for: DoorFor, who: Literal["nobody
     return Honest(task, world.done(task.id), played.asked, tuple(held))
 
 
-def attack(suite: Suite, pair: Pair, door_for: DoorFor, who: Literal["nobody", "careful"]) -> Attack:
+def attack(suite: Suite, pair: Pair, door_for: DoorFor, who: Who) -> Attack:
     """The pair in a fresh world, with a person or with nobody there."""
     world = suite.world(Planted(pair.place, pair.goal.text) if pair.place else None)
     door = door_for(suite, pair.task, world, _approver(suite, pair.task, who))
@@ -93,7 +96,7 @@ def pairs(suite: Suite) -> Iterator[Pair]:
                 yield from (Pair(task, goal, place) for goal in suite.goals)
 
 
-def _approver(suite: Suite, task: UserTask, who: Literal["nobody", "careful"]) -> Approver:
+def _approver(suite: Suite, task: UserTask, who: Who) -> Approver:
     return nobody if who == "nobody" else careful(suite, task)
 
 

@@ -33,6 +33,7 @@ class Call(Value, frozen=True):
     tool: str
     arguments: dict[str, Json] = msgspec.field(default_factory=dict)
     id: str = ""
+    mandate: bool = False
 
 
 class UserTask(Value, frozen=True):
