@@ -122,7 +122,7 @@ class World:
             "shm_id": self._shared_memory(),
             "shm_secret": f"{self.mark}-secret",
             "shm_name": f"{self.mark}-new",
-            "files": 20_000,
+            "files": 10_000,
             **self._bombs,
         }
         self._tell(socket.AF_UNIX, "\0" + self.mark)
