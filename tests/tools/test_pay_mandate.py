@@ -1,6 +1,8 @@
 """A mandate is what a person signed, to the byte, and a 402 answer is paid only when it names exactly that."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -300,3 +302,16 @@ def test_no_402_is_paid_with_a_mandate_that_names_no_asset() -> None:
 def test_no_bytes_end_in_anything_but_a_refusal(data: bytes) -> None:
     assert isinstance(open_mandate(data, KEYS), Refusal)
     assert isinstance(parse_quotes(data.decode("utf-8", "surrogateescape")), Refusal)
+
+
+def test_the_reference_lists_every_rule_by_which_nothing_is_paid() -> None:
+    root = Path(__file__).parents[2]
+    code = "".join(path.read_text() for path in (root / "src/loopwright/tools/pay").glob("*.py"))
+    rules = set(re.findall(r'"((?:mandate|pay|quote)\.[a-z_]+)"', code)) | {
+        "quote.payee",
+        "quote.asset",
+        "quote.network",
+    }
+    page = (root / "docs/reference/pay.md").read_text()
+    assert len(rules) > 20
+    assert rules == set(re.findall(r"`((?:mandate|pay|quote)\.[a-z_]+)`", page))

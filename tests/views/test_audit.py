@@ -232,6 +232,12 @@ def test_every_rule_is_tried_and_says_what_it_means() -> None:
     )
 
 
+def test_the_reference_lists_every_rule_with_its_meaning() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "audit.md").read_text()
+    table = [line for line in page.splitlines() if line.startswith("| `") and "." in line.split("`")[1]]
+    assert table == [f"| `{rule}` | {meaning} |" for rule, meaning in MEANINGS.items()]
+
+
 def test_an_action_that_was_left_open_at_the_end_is_named() -> None:
     events = run_of([], finish=False)
     intent = next(e.body for e in events if isinstance(e.body, ev.ActionIntended))
