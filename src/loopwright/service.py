@@ -115,22 +115,24 @@ def serve_command(
     runs_at_once: int = RUNS_AT_ONCE,
     tick_s: float = TICK_S,
     drain_s: float = DRAIN_S,
+    unsandboxed: bool = False,
     json_lines: bool = False,
 ) -> int:
     """`loopwright serve` in `directory`: SIGTERM and SIGINT drain, a second one ends at once.
 
     Returns 0 after a drained end, also when what was left of it was cancelled after `drain_s`; 130 after a second signal.
 
-    Log lines go to standard output. Raises: `UsageError`, `RunBusy`, `JournalError`.
+    Log lines go to standard output. Raises: `UsageError`, `RunBusy`, `JournalError`, `SandboxError`.
     """
     import asyncio
     import signal
     import sys
 
     from loopwright.engine.log import JsonLog, PlainLog
-    from loopwright.engine.site import open_site
+    from loopwright.engine.site import open_site, prove_isolation
 
-    site = open_site(directory, os.environ)
+    site = open_site(directory, os.environ, unsandboxed=unsandboxed)
+    prove_isolation(site)
     log: ServiceLog = JsonLog(sys.stdout) if json_lines else PlainLog(sys.stdout)
 
     async def until_signalled() -> int:
@@ -153,4 +155,5 @@ def serve_command(
     try:
         return asyncio.run(until_signalled())
     finally:
+        site.sandbox.close()
         site.journal.close()

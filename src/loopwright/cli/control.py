@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from loopwright.cli.options import Directory, Json, MaxIterations, MaxUsd, RunName
+from loopwright.cli.options import Directory, Json, MaxIterations, MaxUsd, RunName, Unsandboxed
 
 if TYPE_CHECKING:
     from loopwright.kernel.events import Body
@@ -32,11 +32,17 @@ def pause(run: RunName, why: Why = "paused by a person", directory: Directory = 
     _ask_run(run, ev.PauseRequested("person", why), directory, as_json=as_json)
 
 
-def stop(run: RunName, why: Why = "stopped by a person", directory: Directory = Path(), as_json: Json = False) -> None:
+def stop(
+    run: RunName,
+    why: Why = "stopped by a person",
+    directory: Directory = Path(),
+    unsandboxed: Unsandboxed = False,
+    as_json: Json = False,
+) -> None:
     """End a run for good: what was kept is delivered, the report is written."""
     from loopwright.kernel import events as ev
 
-    _ask_run(run, ev.StopRequested("person", why), directory, as_json=as_json)
+    _ask_run(run, ev.StopRequested("person", why), directory, unsandboxed=unsandboxed, as_json=as_json)
 
 
 def approve(ask: AskName, why: Why = "", directory: Directory = Path(), as_json: Json = False) -> None:
@@ -57,6 +63,7 @@ def fork(
     max_iterations: MaxIterations = None,
     max_usd: MaxUsd = None,
     directory: Directory = Path(),
+    unsandboxed: Unsandboxed = False,
     as_json: Json = False,
 ) -> None:
     """Continue from any point of a run as a new run; --max-iterations and --max-usd are limits of the whole new run."""
@@ -68,10 +75,11 @@ def fork(
     from loopwright.cli.foreground import drive_to_end
     from loopwright.cli.run import narrowing
     from loopwright.engine import runs
-    from loopwright.engine.site import open_site
+    from loopwright.engine.site import open_site, prove_isolation
 
-    site = open_site(directory, os.environ)
+    site = open_site(directory, os.environ, unsandboxed=unsandboxed)
     run_id = runs.resolve(site, run)
+    prove_isolation(site)
     wished = narrowing(max_iterations, max_usd)
     budget = None
     if wished.iterations is not None or wished.usd_micros is not None:
@@ -116,7 +124,7 @@ def _answer(ask: str, answer: Literal["approve", "deny"], why: str, directory: P
     _ask_run(run, ev.Answered(ask_id, answer, "person", why), directory, as_json=as_json)
 
 
-def _ask_run(run: str, body: "Body", directory: Path, *, as_json: bool) -> None:
+def _ask_run(run: str, body: "Body", directory: Path, *, as_json: bool, unsandboxed: bool = False) -> None:
     """Append the request; when nobody drives the run, take it over to carry the request out."""
     import os
 
@@ -127,7 +135,7 @@ def _ask_run(run: str, body: "Body", directory: Path, *, as_json: bool) -> None:
     from loopwright.errors import UsageError
     from loopwright.kernel import events as ev
 
-    site = open_site(directory, os.environ)
+    site = open_site(directory, os.environ, unsandboxed=unsandboxed)
     run_id = runs.resolve(site, run)
     state = runs.load(site, run_id)
     if state.finished is not None:

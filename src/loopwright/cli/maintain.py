@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from loopwright.cli.options import Directory, Json
+from loopwright.cli.options import Directory, Json, Unsandboxed
 
 __all__ = ["register"]
 
@@ -73,12 +73,20 @@ def serve(
     drain_s: Annotated[
         float, typer.Option("--drain", metavar="S", min=0.0, help="Seconds that what is in flight gets at SIGTERM.")
     ] = 30.0,
+    unsandboxed: Unsandboxed = False,
     as_json: Json = False,
 ) -> None:
     """The always-on service: fires the loops' triggers, resumes what is unfinished, drains at SIGTERM."""
     from loopwright.service import serve_command
 
-    code = serve_command(directory, runs_at_once=runs_at_once, tick_s=tick_s, drain_s=drain_s, json_lines=as_json)
+    code = serve_command(
+        directory,
+        runs_at_once=runs_at_once,
+        tick_s=tick_s,
+        drain_s=drain_s,
+        unsandboxed=unsandboxed,
+        json_lines=as_json,
+    )
     raise typer.Exit(code)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Directory", "Jobs", "Json", "MaxIterations", "MaxUsd", "RunName", "Snapshot", "Unattended"]
+__all__ = ["Directory", "Jobs", "Json", "MaxIterations", "MaxUsd", "RunName", "Snapshot", "Unattended", "Unsandboxed"]
 
 Directory = Annotated[
     Path, typer.Option("-C", "--directory", metavar="DIR", help="The repository; as if loopwright were started there.")
@@ -27,4 +27,11 @@ Snapshot = Annotated[
 ]
 Unattended = Annotated[
     bool, typer.Option("--unattended", help="Nobody is there to answer: a question is answered as the loop declares.")
+]
+Unsandboxed = Annotated[
+    bool,
+    typer.Option(
+        "--unsandboxed",
+        help="Run commands with your own rights, without isolation; written into the journal and every report.",
+    ),
 ]

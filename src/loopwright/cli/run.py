@@ -5,7 +5,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from loopwright.cli.options import Directory, Jobs, Json, MaxIterations, MaxUsd, RunName, Snapshot, Unattended
+from loopwright.cli.options import (
+    Directory,
+    Jobs,
+    Json,
+    MaxIterations,
+    MaxUsd,
+    RunName,
+    Snapshot,
+    Unattended,
+    Unsandboxed,
+)
 
 if TYPE_CHECKING:
     from loopwright.engine.site import Site
@@ -35,6 +45,7 @@ def run(
     snapshot: Snapshot = False,
     dry_run: DryRun = False,
     unattended: Unattended = False,
+    unsandboxed: Unsandboxed = False,
     as_json: Json = False,
 ) -> None:
     """Run a loop now, in the foreground, with live progress."""
@@ -50,6 +61,7 @@ def run(
         snapshot=snapshot,
         dry_run=dry_run,
         unattended=unattended,
+        unsandboxed=unsandboxed,
         as_json=as_json,
     )
 
@@ -64,6 +76,7 @@ def fix(
     snapshot: Snapshot = False,
     dry_run: DryRun = False,
     unattended: Unattended = False,
+    unsandboxed: Unsandboxed = False,
     as_json: Json = False,
 ) -> None:
     """Make the failing tests of a repository pass; no loop file needed."""
@@ -79,6 +92,7 @@ def fix(
         snapshot=snapshot,
         dry_run=dry_run,
         unattended=unattended,
+        unsandboxed=unsandboxed,
         as_json=as_json,
     )
 
@@ -93,6 +107,7 @@ def improve(
     max_iterations: MaxIterations = None,
     max_usd: MaxUsd = None,
     dry_run: DryRun = False,
+    unsandboxed: Unsandboxed = False,
     as_json: Json = False,
 ) -> None:
     """Make a number better: the metric loop; no loop file needed."""
@@ -108,6 +123,7 @@ def improve(
         snapshot=False,
         dry_run=dry_run,
         unattended=False,
+        unsandboxed=unsandboxed,
         as_json=as_json,
     )
 
@@ -117,6 +133,7 @@ def resume(
     directory: Directory = Path(),
     max_iterations: MaxIterations = None,
     max_usd: MaxUsd = None,
+    unsandboxed: Unsandboxed = False,
     as_json: Json = False,
 ) -> None:
     """Go on with a run that was paused or interrupted; --max-iterations and --max-usd set its limits anew."""
@@ -124,11 +141,11 @@ def resume(
 
     from loopwright.cli.foreground import drive_to_end
     from loopwright.engine import runs
-    from loopwright.engine.site import open_site
+    from loopwright.engine.site import open_site, prove_isolation
     from loopwright.errors import UsageError
     from loopwright.kernel import events as ev
 
-    site = open_site(directory, os.environ)
+    site = open_site(directory, os.environ, unsandboxed=unsandboxed)
     run_id = runs.resolve(site, run)
     state = runs.load(site, run_id)
     if state.finished is not None:
@@ -148,6 +165,7 @@ def resume(
         runs.request(site, run_id, ev.LimitsChanged("person", budget))
     if state.paused is not None or state.pause_requested is not None:
         runs.request(site, run_id, ev.RunResumed("person"))
+    prove_isolation(site)
     drive_to_end(site, run_id, as_json=as_json)
 
 
@@ -161,6 +179,7 @@ def _begin(
     snapshot: bool,
     dry_run: bool,
     unattended: bool,
+    unsandboxed: bool,
     as_json: bool,
 ) -> None:
     import os
@@ -168,9 +187,9 @@ def _begin(
     from loopwright.cli.console import note
     from loopwright.cli.foreground import drive_to_end
     from loopwright.engine import runs
-    from loopwright.engine.site import new_run_id, open_site
+    from loopwright.engine.site import new_run_id, open_site, prove_isolation
 
-    site = open_site(directory, os.environ)
+    site = open_site(directory, os.environ, unsandboxed=unsandboxed)
     options = runs.StartOptions(
         ticket=_ticket(site, ticket), jobs=jobs, budget=budget, snapshot=snapshot, run_id=new_run_id()
     )
@@ -179,6 +198,7 @@ def _begin(
 
         show_plan(site, loop_file, options, as_json=as_json)
         return
+    prove_isolation(site)
     run_id = runs.start(site, loop_file, options)
     if not as_json:
         for text in runs.notes(site, run_id):

@@ -42,7 +42,7 @@ class SitePerformer:
         self._site = site
         self._run_id = run_id
         self._progress = progress
-        self._workspace = GitWorkspace(site.repository, site.runtime_dir)
+        self._workspace: GitWorkspace | None = None
         self._beats = Beats()
 
     @property
@@ -131,7 +131,7 @@ class SitePerformer:
         return Workshop(
             run_id=self._run_id,
             action_id=action.id,
-            workspace=self._workspace,
+            workspace=self._workspace_of_sandbox(),
             sandbox=self._site.sandbox,
             blobs=self._site.journal.blobs,
             jobs=state.jobs,
@@ -140,6 +140,15 @@ class SitePerformer:
             now_ms=self._site.now_ms,
             progress=self._progress,
         )
+
+    def _workspace_of_sandbox(self) -> GitWorkspace:
+        """Candidates are made for what the sandbox can do: copies on write where it mounts them, owned by who it runs as."""
+        if self._workspace is None:
+            sandbox = self._site.sandbox
+            self._workspace = GitWorkspace(
+                self._site.repository, self._site.runtime_dir, overlay=sandbox.overlays, uid=sandbox.uid
+            )
+        return self._workspace
 
     def _failed(
         self,

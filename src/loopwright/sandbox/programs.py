@@ -61,3 +61,6 @@ class ResolvingSandbox:
 
     def kill_orphans(self, run_id: str) -> int:
         return self._inner.kill_orphans(run_id)
+
+    def close(self) -> None:
+        self._inner.close()

@@ -104,3 +104,7 @@ class Sandbox(Protocol):
     def kill_orphans(self, run_id: str) -> int:
         """End what a dead driver of this run left running; the number of processes ended."""
         ...
+
+    def close(self) -> None:
+        """End what it keeps ready for the next command; it can be used again."""
+        ...
