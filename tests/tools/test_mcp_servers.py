@@ -1,24 +1,29 @@
-"""Real servers from the package index, pinned, run through the sandbox and called."""
+"""Real servers from the package index, pinned, run in the real sandbox and called."""
 
 import asyncio
 import http.server
 import json
+import os
 import sqlite3
 import subprocess
 import threading
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from loopwright.errors import UsageError
+from loopwright.journal.redact import Redactor
 from loopwright.kernel.calls import ToolEffect
 from loopwright.policy.policy import McpServer, ToolLabels
 from loopwright.policy.values import Json
-from loopwright.sandbox.plain import PlainSandbox
-from loopwright.tools.mcp.egress import EgressProxy
+from loopwright.sandbox.bubblewrap import BubblewrapSandbox
+from loopwright.sandbox.identity import sandbox_uid
+from loopwright.secrets.broker import Broker
+from loopwright.tools.mcp.egress import WayOut
 from loopwright.tools.mcp.lock import read_pins
 from loopwright.tools.mcp.package import package_of, resolved
 from loopwright.tools.mcp.pin import pin_server
@@ -38,18 +43,27 @@ class Stand:
     folder: Path
     server: McpServer
     arguments: tuple[str, ...]
-    env: dict[str, str] = field(default_factory=dict)
+    writable: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
-        self.sandbox = PlainSandbox(self.folder / "homes", PATH)
+        # Where the sandbox's user is not ours, a folder that it only reads must be open to it.
+        self.folder.chmod(0o755)
+        self.sandbox = BubblewrapSandbox(self.folder / "homes", PATH, uid=sandbox_uid(os.environ))
         self.context = ToolContext(f"r{uuid.uuid4().hex[:12]}", "c1", "k1", self.sandbox, None, (), 60.0, lambda: 0)
 
-    async def open(self, egress: EgressProxy | None = None) -> McpToolbox:
+    @asynccontextmanager
+    async def box(self, egress: WayOut | None = None) -> AsyncIterator[McpToolbox]:
         argv = resolved((*self.server.command, *self.arguments), PATH)
-        launch = Launch(argv, self.folder, f"{self.context.run_id}/mcp", self.env, start_timeout_s=60.0)
+        action = f"{self.context.run_id}/mcp"
+        launch = Launch(argv, self.folder, action, writable=self.writable, start_timeout_s=60.0)
         lock = self.folder / "mcp.lock"
         await pin_server(self.server, lock, sandbox=self.sandbox, launch=launch, egress=egress)
-        return await open_toolbox(self.server, read_pins(lock)[0], sandbox=self.sandbox, launch=launch, egress=egress)
+        box = await open_toolbox(self.server, read_pins(lock)[0], sandbox=self.sandbox, launch=launch, egress=egress)
+        try:
+            yield box
+        finally:
+            await box.close()
+            self.sandbox.close()
 
     async def call(self, box: McpToolbox, tool: str, arguments: dict[str, Json]) -> ToolOutput:
         (found,) = [t for t in box.tools if t.spec.name == f"{self.server.name}.{tool}"]
@@ -81,17 +95,19 @@ def test_git_shows_the_log_and_the_diff_of_a_real_repository(tmp_path: Path) -> 
     subprocess.run([*git, "add", "a.txt"], check=True)
     subprocess.run([*git, "commit", "-q", "-m", "the first commit"], check=True)
     (repository / "a.txt").write_text("two\n")
-    stand = Stand(tmp_path, server("git", {"git_log": "read", "git_diff_unstaged": "read"}), ("-r", str(repository)))
+    stand = Stand(
+        tmp_path,
+        server("git", {"git_log": "read", "git_diff_unstaged": "read"}),
+        ("-r", str(repository)),
+        (repository,),
+    )
 
     async def play() -> None:
-        box = await stand.open()
-        try:
+        async with stand.box() as box:
             assert {tool.spec.name for tool in box.tools} == {"git.git_log", "git.git_diff_unstaged"}
             assert "git_commit" in {refusal.tool for refusal in box.refusals}
             assert "the first commit" in text_of(await stand.call(box, "git_log", {"repo_path": str(repository)}))
             assert "+two" in text_of(await stand.call(box, "git_diff_unstaged", {"repo_path": str(repository)}))
-        finally:
-            await box.close()
 
     asyncio.run(play())
 
@@ -100,36 +116,35 @@ def test_time_is_told(tmp_path: Path) -> None:
     stand = Stand(tmp_path, server("time", {"convert_time": "read"}), ("--local-timezone", "UTC"))
 
     async def play() -> None:
-        box = await stand.open()
-        try:
+        async with stand.box() as box:
             arguments: dict[str, Json] = {"source_timezone": "UTC", "time": "12:00", "target_timezone": "Asia/Tokyo"}
             told = json.loads(text_of(await stand.call(box, "convert_time", arguments)))
             assert "T21:00:00" in told["target"]["datetime"]
             refused = await stand.call(box, "convert_time", {**arguments, "time": "noon"})
             assert refused.status == "error" and "HH:MM" in json.dumps(refused.value)
-        finally:
-            await box.close()
 
     asyncio.run(play())
 
 
 def test_sqlite_answers_queries_and_writes(tmp_path: Path) -> None:
-    database = tmp_path / "shop.db"
+    shop = tmp_path / "shop"
+    shop.mkdir()
+    database = shop / "shop.db"
     with sqlite3.connect(database) as made:
         made.execute("create table orders (item text, price integer)")
         made.execute("insert into orders values ('lamp', 40)")
     made.close()
     stand = Stand(
-        tmp_path, server("sqlite", {"read_query": "read", "write_query": "write_own"}), ("--db-path", str(database))
+        tmp_path,
+        server("sqlite", {"read_query": "read", "write_query": "write_own"}),
+        ("--db-path", str(database)),
+        (shop,),
     )
 
     async def play() -> None:
-        box = await stand.open()
-        try:
+        async with stand.box() as box:
             assert "lamp" in text_of(await stand.call(box, "read_query", {"query": "select * from orders"}))
             await stand.call(box, "write_query", {"query": "insert into orders values ('chair', 70)"})
-        finally:
-            await box.close()
 
     asyncio.run(play())
     with sqlite3.connect(database) as seen:
@@ -165,10 +180,9 @@ def test_fetch_reaches_the_page_in_its_list_and_no_other(tmp_path: Path, page: i
     stand = Stand(tmp_path, server("fetch", {"fetch": "read"}, hosts), ("--allow-private-ips",))
 
     async def play() -> None:
-        egress = EgressProxy("fetch", hosts, stand.sandbox.uid)
+        egress = WayOut(hosts, Broker((), {}, Redactor()), stand.sandbox.uid)
         await egress.open()
-        box = await stand.open(egress)
-        try:
+        async with stand.box(egress) as box:
             # Labelled `read` by the user; a server that can send is never that.
             assert box.tools[0].spec.effect == "net_read"
             # `raw`: to make Markdown of a page the server runs `npm install` on first use, which its list rightly refuses.
@@ -176,9 +190,18 @@ def test_fetch_reaches_the_page_in_its_list_and_no_other(tmp_path: Path, page: i
             assert "lamp is in the cellar" in text_of(found) and found.sent_bytes > 0
             other = await stand.call(box, "fetch", {"url": f"http://localhost:{page}/"})
             assert other.status == "error" and f"add 'localhost:{page}' to the granted hosts" in other.message
-        finally:
-            await box.close()
-            await egress.close()
+        await egress.close()
+
+    asyncio.run(play())
+
+
+def test_without_a_list_a_server_reaches_nothing_not_even_this_machine(tmp_path: Path, page: int) -> None:
+    stand = Stand(tmp_path, server("fetch", {"fetch": "net_read"}), ("--allow-private-ips", "--ignore-robots-txt"))
+
+    async def play() -> None:
+        async with stand.box() as box:
+            answer = await stand.call(box, "fetch", {"url": f"http://127.0.0.1:{page}/", "raw": True})
+            assert answer.status == "error" and "lamp" not in json.dumps(answer.value)
 
     asyncio.run(play())
 
@@ -186,8 +209,13 @@ def test_fetch_reaches_the_page_in_its_list_and_no_other(tmp_path: Path, page: i
 def test_another_package_than_the_policy_names_is_not_pinned(tmp_path: Path) -> None:
     real = server("time", {})
     stand = Stand(tmp_path, McpServer("time", real.command, package="mcp-server-tlme"), ())
+
+    async def opened() -> None:
+        async with stand.box():
+            pass
+
     with pytest.raises(UsageError, match="mcp-server-time"):
-        asyncio.run(stand.open())
+        asyncio.run(opened())
 
 
 def test_every_file_of_the_environment_is_part_of_the_package_hash(tmp_path: Path) -> None:
