@@ -3,7 +3,7 @@
 import asyncio
 import py_compile
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -11,8 +11,8 @@ import pytest
 from loopwright.act.repair.edits import Edit
 from loopwright.act.repair.runner import Runner
 from loopwright.act.repair.screen import Screened, Screening, Unusable, screen
-from loopwright.sandbox.plain import PlainSandbox
-from support.workshops import make_candidate, write_files
+from loopwright.sandbox.protocol import Sandbox
+from support.workshops import isolated, make_candidate, plain, write_files
 
 BEFORE = "def answer():\n    return 41\n"
 GOOD = "def answer():\n    return 42\n"
@@ -55,6 +55,13 @@ NEVER_ENDING_THREAD = (
 )
 
 
+@pytest.fixture
+def sandbox(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sandbox]:
+    made: Sandbox = request.param(tmp_path)
+    yield made
+    made.close()
+
+
 def whole_file(text: str) -> Edit:
     return Edit("deep.py", 0, len(BEFORE.encode()), text.encode(), "test", 1)
 
@@ -68,8 +75,9 @@ def screened(
     jobs: int = 1,
     wanted: str = TEST,
     planted: Mapping[str, bytes] | None = None,
+    sandbox: Sandbox | None = None,
 ) -> list[Screened]:
-    sandbox = PlainSandbox(tmp_path / "homes", "/usr/bin:/bin")
+    sandbox = sandbox or plain(tmp_path)
     candidates = tuple(make_candidate(tmp_path / f"repository{n}", FILES, sandbox) for n in range(jobs))
     for candidate in candidates:
         for path, data in (planted or {}).items():
@@ -93,16 +101,32 @@ def screened(
     return found
 
 
-def test_no_misbehaving_candidate_counts_as_a_success_and_a_good_one_among_them_does(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sandbox", [plain, isolated], indirect=True)
+def test_no_misbehaving_candidate_counts_as_a_success_and_a_good_one_among_them_does(
+    tmp_path: Path, sandbox: Sandbox
+) -> None:
     """One search over all of them, a good one before, between and after: what one does must not reach the next."""
     texts = [GOOD]
     for text in MISBEHAVING.values():
         texts += [text, GOOD]
-    found = screened(tmp_path, texts)
+    found = screened(tmp_path, texts, sandbox=sandbox)
     assert [s.index for s in found] == list(range(len(texts)))
     wrong = {name: s for name, s in zip(MISBEHAVING, found[1::2], strict=True) if s.passed or s.complete}
     assert not wrong
     assert all(s.complete and s.passed == {TEST} for s in found[::2])
+
+
+@pytest.mark.parametrize("sandbox", [plain, isolated], indirect=True)
+def test_an_edit_that_kills_the_screening_is_out_of_the_way_when_it_goes_on(tmp_path: Path, sandbox: Sandbox) -> None:
+    """It stays in the file when the process that would have taken it out again is killed."""
+    kills = "import os\n\n\ndef answer():\n    os.kill(os.getppid(), 9)\n"
+    found = screened(tmp_path, [kills, GOOD, kills, GOOD], sandbox=sandbox)
+    assert [(s.index, s.died, s.complete) for s in found] == [
+        (0, True, False),
+        (1, False, True),
+        (2, True, False),
+        (3, False, True),
+    ]
 
 
 def test_a_thread_that_never_ends_does_not_hold_a_good_candidate_up(tmp_path: Path) -> None:
@@ -131,11 +155,14 @@ def test_the_search_ends_so_many_edits_after_the_first_good_one(tmp_path: Path) 
     assert [s.index for s in found] == [0, 1, 2, 3, 4]
 
 
-def test_the_first_good_edit_wins_however_slow_the_job_that_has_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sandbox", [plain, isolated], indirect=True)
+def test_the_first_good_edit_wins_however_slow_the_job_that_has_it(tmp_path: Path, sandbox: Sandbox) -> None:
     """The second job begins at edit 16, which is good at once; edit 3 of the first job is good too, and slow."""
     wrong = BEFORE.replace("41", "40")
     slow = "import time\n\n\ndef answer():\n    time.sleep(1)\n    return 42\n"
-    found = screened(tmp_path, [*[wrong] * 3, slow, *[wrong] * 12, GOOD, *[wrong] * 15], lookahead=0, jobs=2)
+    found = screened(
+        tmp_path, [*[wrong] * 3, slow, *[wrong] * 12, GOOD, *[wrong] * 15], lookahead=0, jobs=2, sandbox=sandbox
+    )
     assert [(s.index, s.complete) for s in found] == [(0, False), (1, False), (2, False), (3, True)]
 
 

@@ -12,15 +12,14 @@ from loopwright.act.protocol import ProposeRequest, ProposeResult
 from loopwright.act.repair.proposer import RepairProposer
 from loopwright.kernel.loop import EvaluatePolicy, Loop, Permit, RepairRung, StopRules, TestsSource
 from loopwright.kernel.values import BlobRef, Budget, Observation, Plan, Proposal
-from loopwright.sandbox.plain import PlainSandbox
+from loopwright.sandbox.protocol import Sandbox
 from loopwright.suite.report import SuiteReport
 from loopwright.suite.run import run_suite
 from loopwright.testing.memory import MemoryBlobs
-from loopwright.workspace.git_workspace import GitWorkspace
 from loopwright.workspace.repository import Repository
 from loopwright.workspace.workshop import Workshop
 from support.repositories import make_repository
-from support.workshops import PYTEST
+from support.workshops import PYTEST, plain, workspace_for
 
 __all__ = ["UNITTEST", "Bench"]
 
@@ -47,14 +46,16 @@ class Bench:
         timeout_s: int = 90,
         protect: Sequence[str] = ("tests/",),
         write: Sequence[str] = (),
+        sandbox: Sandbox | None = None,
     ) -> "Bench":
+        sandbox = sandbox or plain(root)
         repository = Repository.find(make_repository(root / "repository", files))
         tests = TestsSource(run)
         shop = Workshop(
             run_id="r1",
             action_id="a1",
-            workspace=GitWorkspace(repository, root / "runtime"),
-            sandbox=PlainSandbox(root / "homes", "/usr/local/bin:/usr/bin:/bin"),
+            workspace=workspace_for(repository, root / "runtime", sandbox),
+            sandbox=sandbox,
             blobs=MemoryBlobs(),
             jobs=jobs,
             timeout_s=timeout_s,
