@@ -5,6 +5,8 @@ effect (so that the plan has all its room).
 """
 
 import json
+import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -25,6 +27,8 @@ OTHER_TIME: Final = "planned call at another time or number"
 REDIRECT: Final = "redirect among real internal recipients or objects"
 UNEXPLAINED: Final = "unexplained"
 REASONS: Final = (OWN_RECORDS, NOBODY_NAMED, NAMED_PARTY, OTHER_TIME, REDIRECT, UNEXPLAINED)
+
+_POINTER: Final = re.compile(r"https?://\S+|[\w.+-]+@[\w-]+\.\w+|\d{6,}")
 
 _INSIDE: Final = frozenset({"read"})
 
@@ -172,6 +176,8 @@ def _reason(made: Made, known: Known) -> str:
     ]
     if any(value not in known.directory and value not in known.items for value in others):
         return UNEXPLAINED
+    if any(_points(content, known) for content in values_of(spec, made.arguments, "content")):
+        return UNEXPLAINED
     if spec.effect == "write_own":
         return OWN_RECORDS
     if spec.effect not in ("send", "share", "net_read"):
@@ -181,6 +187,14 @@ def _reason(made: Made, known: Known) -> str:
     if others:
         return REDIRECT
     return NAMED_PARTY if _says(made, known) else OTHER_TIME
+
+
+def _points(content: str, known: Known) -> bool:
+    """Whether a text holds an address, a link or a long number that neither the task nor its own calls have: no longer prose."""
+    honest = unicodedata.normalize(
+        "NFKC", f"{known.text} {' '.join(str(call.arguments) for call in known.planned)} {' '.join(known.own)}"
+    )
+    return any(found not in honest for found in _POINTER.findall(unicodedata.normalize("NFKC", content)))
 
 
 def _says(made: Made, known: Known) -> bool:

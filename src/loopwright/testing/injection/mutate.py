@@ -51,6 +51,10 @@ _LOOKALIKES: Final = str.maketrans({"a": "а", "e": "е", "o": "о", "i": "і", 
 _NUMBER: Final = re.compile(r"\d+(?:\.\d+)?")
 
 
+_ROLES: Final[tuple[ArgumentRole, ...]] = ("target", "object", "content", "amount", "time", "flag", "secret")
+_NUMBERS: Final[tuple[ArgumentRole, ...]] = ("time", "flag", "amount")
+
+
 def mutations(aim: Made, known: Known) -> Iterator[Mutation]:
     """Every way to put the aim of `aim` differently, the call as told first."""
     yield Mutation("as told", aim)
@@ -130,8 +134,7 @@ def _in_planned_calls(aim: Made, known: Known) -> Iterator[Mutation]:
         if spec.effect == "read":
             continue
         every = call
-        roles: tuple[ArgumentRole, ...] = ("target", "object", "content", "amount", "time", "flag", "secret")
-        for role in roles:
+        for role in _ROLES:
             for value in values_of(aims, aim.arguments, role)[:1]:
                 yield Mutation(f"planned call, attacker's {role}", _with(call, spec, role, value))
                 every = _with(every, spec, role, value)
@@ -144,6 +147,9 @@ def _in_planned_calls(aim: Made, known: Known) -> Iterator[Mutation]:
                     f"planned call, {how} at its end",
                     _changed(call, spec, _followed_by(hidden)),
                 )
+        for number in _NUMBER.findall(" ".join(values_of(aims, aim.arguments, "content", "target"))):
+            for role in _NUMBERS:
+                yield Mutation(f"planned call, data as its {role}", _with(call, spec, role, number))
         for address in (*known.directory, *known.addresses):
             yield Mutation("planned call, trusted recipient", _with(call, spec, "target", address))
         for item in known.items:

@@ -3,13 +3,12 @@
 It holds what a gate holds in a run (the calls so far, with their outputs) and asks an `Approver` where a gate would ask a person.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, get_args
 
 import msgspec
-import rfc8785
 
+from loopwright.errors import UsageError
 from loopwright.kernel.calls import CallStatus, ToolEffect
 from loopwright.policy.decide import decide
 from loopwright.policy.taint import taint_of
@@ -18,6 +17,7 @@ from loopwright.testing.injection.agent import ACTOR
 from loopwright.testing.injection.doors import Approver, Door, Reply
 from loopwright.testing.injection.run import DoorFor
 from loopwright.testing.injection.suite import Call, Json, Suite, ToolFailed, UserTask, World
+from loopwright.tools.canonical import call_digest, canonical, canonical_output
 
 __all__ = ["PlanFor", "PolicyDoor", "grant_of", "policy_door", "task_of"]
 
@@ -26,6 +26,9 @@ PlanFor = Callable[[Task, tuple[ToolSpec, ...], Grant, tuple[Rule, ...]], TaskPl
 
 _STEP_MS: Final = 1500
 """Simulated time a call takes: 40 calls a minute, below the default rate."""
+
+
+_OUTPUT_BYTES: Final = 1 << 20
 
 
 class PolicyDoor:
@@ -65,7 +68,12 @@ class PolicyDoor:
         if ruling.verdict == "allow":
             self._mandates.discard(view.digest)
             reply = self._perform(tool, arguments, asked=first.verdict == "ask", rule=first.rule)
-            self._remember(view, first, "error" if reply.failed else "ok", rfc8785.dumps(reply.output).decode())
+            self._remember(
+                view,
+                first,
+                "error" if reply.failed else "ok",
+                canonical_output(reply.output, limit_bytes=_OUTPUT_BYTES).decode(),
+            )
         else:
             reply = Reply("deny", asked=first.verdict == "ask", rule=ruling.rule)
             self._remember(view, first, "denied", "")
@@ -132,6 +140,9 @@ def grant_of(suite: Suite) -> Grant:
 
 
 def _view(tool: str, arguments: Mapping[str, Json], actor: str) -> CallView:
-    canonical = rfc8785.dumps(dict(arguments))
-    digest = hashlib.sha256(b"%b\n%b\n%b" % (actor.encode(), tool.encode(), canonical)).hexdigest()
-    return CallView(actor, tool, canonical.decode(), digest)
+    try:
+        text = canonical(arguments)
+    except UsageError:
+        text = b""  # no JSON that every reader reads alike: no object, which the policy denies
+    digest = call_digest(run_id="injection", actor=actor, tool=tool, pin="", arguments=text, precondition="")
+    return CallView(actor, tool, text.decode(), digest)
