@@ -235,3 +235,34 @@ def test_outputs_of_a_recovered_call_are_bounded_and_redacted(journal: Journal) 
     settings = Settings(redact=lambda text: text.replace(secret, "[redacted]"))
     asyncio.run(recover(log, Registry([tool]), Place(FakeSandbox()), settings))
     assert all(secret.encode() not in data for _, data, _ in journal.raw("r1"))
+
+
+def test_two_that_recover_at_once_settle_a_call_once(journal: Journal) -> None:
+    class Slow(FakeTool):
+        async def happened(self, arguments, context) -> Happened:  # type: ignore[no-untyped-def]
+            if not self.looked_twice:
+                self.looked_twice = True
+                log = RunLog(journal, "r1", lambda: 1_700_000_000_500)
+                await recover(log, Registry([self]), Place(FakeSandbox()), Settings())
+            return await super().happened(arguments, context)
+
+        looked_twice = False
+
+    tool = Slow(SEND)
+    crashed(journal, tool)
+    assert recovered(journal, tool) == ()
+    assert [e.body.status for e in journal.read("r1") if isinstance(e.body, ev.CallEnded)] == ["cancelled"]
+
+
+def test_a_fork_does_not_settle_what_was_in_flight_in_its_parent(journal: Journal) -> None:
+    tool = FakeTool(SEND)
+    crashed(journal, tool)
+    events = list(journal.read("r1"))
+    forked = ev.RunForked("r1", events[-1].seq, events[-1].digest, "loopwright/fix/r2")
+    journal.append("r2", [*(e.body for e in events), forked], expect_seq=0, at_ms=events[-1].at_ms)
+    log = RunLog(journal, "r2", lambda: 1_700_000_000_500)
+    assert asyncio.run(recover(log, Registry([tool]), Place(FakeSandbox()), Settings())) == ()
+    fork = desk(journal, tool, run_id="r2")
+    assert fork.call("mail.send", BOB).status == "ok"
+    parent, child = (b.key for b in fork.bodies if isinstance(b, ev.CallIntended))
+    assert parent != child

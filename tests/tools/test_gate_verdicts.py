@@ -10,7 +10,7 @@ from loopwright.journal.protocol import Journal
 from loopwright.kernel import events as ev
 from loopwright.kernel.state import fold
 from loopwright.kernel.values import Budget, Spend
-from loopwright.policy.values import CallBudget, CallView, Json, Rule, Ruling, Situation
+from loopwright.policy.values import CallBudget, CallView, Json, Rule, Ruling, Situation, ToolSpec
 from loopwright.testing.memory import MemoryJournal
 from loopwright.tools.protocol import ToolContext
 from loopwright.tools.results import Settings
@@ -108,7 +108,6 @@ def test_a_name_spelled_with_look_alikes_is_the_tool_it_looks_like(journal: Jour
 
 def test_two_tools_whose_names_read_alike_are_refused_together(journal: Journal) -> None:
     from loopwright.errors import UsageError
-    from loopwright.policy.values import ToolSpec
 
     with pytest.raises(UsageError, match="reads like"):
         desk(journal, FakeTool(SEND), FakeTool(ToolSpec("mаil.send", "read", ())))
@@ -293,13 +292,26 @@ def test_fifty_calls_at_once_never_overspend(journal: Journal) -> None:
     assert (state.spent.usd_micros, len(tool.done)) == (1200, 12)
 
 
-def test_a_secret_in_the_arguments_is_refused_and_written_nowhere(journal: Journal) -> None:
+@pytest.mark.parametrize(("spec", "argument"), [(SEND, "to"), (LOOK, "path")], ids=["sending", "reading"])
+def test_a_secret_in_the_arguments_is_refused_and_written_nowhere(
+    journal: Journal, spec: ToolSpec, argument: str
+) -> None:
     secret = "hunter2" + "hunter2"
-    tool = FakeTool(SEND)
+    tool = FakeTool(spec)
     at = desk(journal, tool, settings=Settings(redact=lambda text: text.replace(secret, "[redacted]")))
-    result = at.call("mail.send", {"to": "bob@example.org", "body": f"it is {secret}"}, reason=f"because {secret}")
+    result = at.call(spec.name, {argument: f"it is {secret}"}, reason=f"because {secret}")
     assert (result.status, result.ruling.rule, tool.done) == ("denied", "secret.in_arguments", [])
     assert all(secret.encode() not in data for _, data, _ in journal.raw("r1"))
+
+
+def test_what_looks_like_a_token_does_not_leave_and_may_be_written_to_the_run_s_own_files(journal: Journal) -> None:
+    token = "gh" + "p_" + "a1B2" * 9
+    mail, own = FakeTool(SEND), FakeTool(ToolSpec("own.write", "write_own", SEND.arguments))
+    at = desk(journal, mail, own)
+    assert at.call("mail.send", {"to": "bob@example.org", "body": token}).ruling.rule == "secret.in_arguments"
+    assert at.call("own.write", {"to": "notes.txt", "body": token}).status in ("ok", "asked")
+    assert mail.done == []
+    assert all(token.encode() not in data for _, data, _ in journal.raw("r1"))
 
 
 def test_what_a_tool_gives_back_is_redacted_for_the_actor_and_the_journal_alike(journal: Journal) -> None:

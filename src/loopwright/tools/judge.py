@@ -72,7 +72,7 @@ class Judge:
         self._settings = settings
         self._sandboxed = sandboxed
         self._driver_id = driver_id
-        self._outputs: dict[str, str] = {}
+        self._ended: dict[str, PastCall] = {}
 
     def early(self, wanted: Wanted, at_ms: int) -> Ruling | None:
         """The denial that needs no look at the world, or `None`: what is denied anyway is not looked at, so it learns nothing."""
@@ -164,31 +164,33 @@ class Judge:
         return f"the run is paused: {paused}" if paused is not None else self._settings.killed()
 
     def _past(self, entry: CallEntry) -> PastCall:
-        assert entry.decided is not None
-        call, ended = entry.call, entry.ended
-        return PastCall(
+        call, ended, decided = entry.call, entry.ended, entry.decided
+        assert decided is not None
+        kept = self._ended.get(call.call_id)
+        if kept is not None:
+            return kept
+        past = PastCall(
             call_id=call.call_id,
             actor=call.actor,
             tool=call.tool,
-            arguments=self._text(f"{call.call_id}/arguments", entry, arguments=True),
+            arguments=self._text(call.arguments),
             digest=call.digest,
-            verdict=entry.decided.verdict,
+            verdict=decided.verdict,
             status=None if ended is None else ended.status,
             taint="none" if ended is None else ended.taint,
             at_ms=entry.at_ms,
             sent_bytes=0 if ended is None else ended.sent_bytes,
-            output="" if ended is None else self._text(f"{call.call_id}/output", entry, arguments=False),
-            rule=entry.decided.rule,
+            output="" if ended is None or ended.output is None else self._text(ended.output),
+            rule=decided.rule,
             started=entry.intended is not None,
         )
+        if ended is not None or entry.intended is None:
+            # Nothing more happens to it: it is read once, however many calls come after it.
+            self._ended[call.call_id] = past
+        return past
 
-    def _text(self, key: str, entry: CallEntry, *, arguments: bool) -> str:
-        ref = entry.call.arguments if arguments else entry.ended.output if entry.ended is not None else None
-        if ref is None:
-            return ""
-        if key not in self._outputs:
-            self._outputs[key] = self._log.blobs.get(ref).decode("utf-8", "replace")
-        return self._outputs[key]
+    def _text(self, ref: BlobRef) -> str:
+        return self._log.blobs.get(ref).decode("utf-8", "replace")
 
     def _doubt(self, wanted: Wanted, ruling: Ruling) -> Judged | None:
         """An earlier attempt at the same work of which a person must say first whether it happened."""
@@ -224,12 +226,6 @@ class Judge:
         if self._settings.unattended:
             why = f"a person would have to allow it ({ruling.rule}: {ruling.why}), and nobody is there"
             return Judged(_deny("unattended", why, ruling.remedy or "run it with somebody there", ruling))
-        rights = self._rights(wanted.actor)
-        assert rights is not None
-        limit = rights.grant.budget.asks
-        if limit is not None and len(asks) >= limit:
-            why = f"{len(asks)} of {limit} asks of this run are used up"
-            return Judged(_deny("budget.asks", why, "raise `asks` in the grant's budget", ruling), over=True)
         return Judged(ruling)
 
 

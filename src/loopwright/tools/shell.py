@@ -65,7 +65,6 @@ class ShellTool:
         what: Json = {
             "argv": list(command.argv),
             "cwd": command.cwd,
-            "stdin": digest_of(command.stdin),
             "isolated": context.sandbox.isolated,
         }
         return Preview(
