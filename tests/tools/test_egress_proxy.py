@@ -18,6 +18,9 @@ from hypothesis import strategies as st
 
 from loopwright.journal.redact import Redactor
 from loopwright.policy.policy import SecretSource, SecretSpec
+from loopwright.sandbox.bubblewrap import BubblewrapSandbox
+from loopwright.sandbox.identity import sandbox_uid
+from loopwright.sandbox.protocol import Bind, ExecSpec
 from loopwright.secrets.broker import Broker
 from loopwright.secrets.canary import decoys
 from loopwright.secrets.errors import CanarySeen
@@ -39,6 +42,9 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("authority"))
 
 
+PYTHON = os.path.realpath(sys.executable)
+
+
 class Proxy:
     """A proxy at a socket of a test, and what became of it."""
 
@@ -55,6 +61,7 @@ class Proxy:
     ) -> None:
         broker = Broker([SecretSpec("api", SecretSource("env", ("VALUE",)), host=HOST)], {"VALUE": VALUE}, Redactor())
         broker.plant(decoys(b"k" * 32))
+        self.uid = os.geteuid()
         self.seen: list[CanarySeen] = []
         self.path = folder / "p.sock"
         self.proxy = EgressProxy(
@@ -408,45 +415,62 @@ print(json.dumps(found))
 LOOPBACK_UP = "import fcntl, socket, struct; fcntl.ioctl(socket.socket(), 0x8914, struct.pack('16sh14x', b'lo', 1))"
 
 
-@pytest.mark.parametrize("isolated", [False, True])
-def test_a_program_without_network_reaches_the_granted_host_through_the_socket_and_nothing_else(
-    tmp_path: Path, isolated: bool
-) -> None:
-    """`isolated` in a network name space of its own, which is what the sandbox gives it."""
+async def outside_of(folder: Path, where: str, made: Proxy, command: list[str]) -> str:
+    """What `command` prints when it runs with the proxy's socket: here, in a network name space of its own, or in the sandbox."""
+    own = [PYTHON, "-I", inside.__file__, str(made.path), "0", str(folder / "token"), "--", *command]
+    if where == "sandbox":
+        sandbox = BubblewrapSandbox(folder / "homes", os.environ["PATH"], uid=made.uid, idle_limit=0)
+        work = folder / "work"
+        work.mkdir()
+        readable = (Path(inside.__file__), folder / "token")
+        binds = (Bind(made.path, made.path),)
+        try:
+            spec = ExecSpec(
+                tuple(own), work, 60.0, f"{folder.name}/a1", readable=readable, binds=binds, writable=(work,)
+            )
+            result = await sandbox.run(spec)
+        finally:
+            sandbox.close()
+        assert (result.status, result.returncode) == ("exited", 0), result
+        return result.stdout.decode()
+    if where == "name space":
+        up = [PYTHON, "-I", "-c", f"{LOOPBACK_UP}; import os, sys; os.execv(sys.argv[1], sys.argv[1:])"]
+        own = ["unshare", "--user", "--map-root-user", "--net", "--", *up, *own]
+    process = await asyncio.create_subprocess_exec(*own, stdout=subprocess.PIPE, env={"PATH": os.environ["PATH"]})
+    output, _ = await process.communicate()
+    assert process.returncode == 0
+    return output.decode()
 
+
+@pytest.mark.parametrize("where", ["here", "name space", "sandbox"])
+def test_a_program_without_network_reaches_the_granted_host_through_the_socket_and_nothing_else(
+    tmp_path: Path, where: str
+) -> None:
     async def main() -> dict[str, str | int]:
-        async with (
-            serving(lambda _: answer(body=b"from outside")) as world,
-            running(tmp_path, hosts_of(world), token="right-one") as made,
-        ):
-            token = tmp_path / "token"
-            token.write_text("right-one\n")
-            wanted = json.dumps(
-                {
+        async with serving(lambda _: answer(body=b"from outside")) as world:
+            made = Proxy(tmp_path, hosts_of(world), token="right-one")
+            made.uid = sandbox_uid({}) if where == "sandbox" else os.geteuid()
+            await made.proxy.serve_unix(made.path, made.uid)
+            try:
+                (tmp_path / "token").write_text("right-one\n")
+                (tmp_path / "token").chmod(0o644)
+                wanted = {
                     "granted": f"http://127.0.0.1:{world.port}/",
                     "other": "http://evil.test/",
                     "tls": "https://evil.test/",
                 }
-            )
-            command = [sys.executable, "-I", inside.__file__, str(made.path), "0", str(token), "--"]
-            command += [sys.executable, "-c", CLIENT, wanted, str(world.port)]
-            if isolated:
-                up = [sys.executable, "-I", "-c", f"{LOOPBACK_UP}; import os, sys; os.execv(sys.argv[1], sys.argv[1:])"]
-                command = ["unshare", "--user", "--map-root-user", "--net", "--", *up, *command]
-            process = await asyncio.create_subprocess_exec(
-                *command, stdout=subprocess.PIPE, env={"PATH": os.environ["PATH"]}
-            )
-            output, _ = await process.communicate()
-            assert process.returncode == 0
-            found: dict[str, str | int] = json.loads(output)
-            return found
+                command = [PYTHON, "-c", CLIENT, json.dumps(wanted), str(world.port)]
+                found: dict[str, str | int] = json.loads(await outside_of(tmp_path, where, made, command))
+                return found
+            finally:
+                await made.proxy.close()
 
     found = asyncio.run(main())
     assert found["env"] == "http://loopwright:right-one@127.0.0.1"
     assert found["granted"] == "from outside"
     assert "403" in str(found["other"]) and "[egress.host]" in str(found["other"])
     assert "403" in str(found["tls"])
-    assert (found["direct"] != 0) is isolated
+    assert (found["direct"] != 0) is (where != "here")
 
 
 def test_the_command_inside_gets_its_arguments_and_gives_its_exit_code(tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 import asyncio
 import base64
 import gzip
+import ipaddress
 import json
 import ssl
+import tracemalloc
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from loopwright.secrets.broker import Broker
 from loopwright.secrets.canary import decoys
 from loopwright.secrets.errors import CanarySeen
 from loopwright.secrets.placeholder import placeholder
+from loopwright.tools.egress.addresses import inside
 from loopwright.tools.egress.allow import Resolver
 from loopwright.tools.http import HttpTool, http_tools
 from loopwright.tools.http_spec import HttpLimits
@@ -46,14 +49,15 @@ def make(
     hosts: Sequence[str],
     *,
     secret_host: str = HOST,
+    secret_header: str = "Authorization",
     resolver: Resolver | None = None,
     tls: Callable[[], ssl.SSLContext] = no_tls,
     limits: HttpLimits | None = None,
 ) -> tuple[HttpTool, HttpTool]:
-    spec = SecretSpec("api", SecretSource("env", ("VALUE",)), host=secret_host)
+    spec = SecretSpec("api", SecretSource("env", ("VALUE",)), host=secret_host, header=secret_header)
     broker = Broker([spec], {"VALUE": VALUE}, Redactor())
     broker.plant(decoys(KEY))
-    grant = Grant(hosts=tuple(hosts), secrets=(SecretUse("api", secret_host, "Authorization"),))
+    grant = Grant(hosts=tuple(hosts), secrets=(SecretUse("api", secret_host, secret_header),))
     return http_tools(
         grant, broker, resolver=resolver or resolver_of(["127.0.0.1"])[0], tls=tls, limits=limits or HttpLimits()
     )
@@ -196,6 +200,13 @@ def test_a_name_that_leads_inside_is_refused_even_beside_a_public_address(addres
     get, _ = make([HOST], resolver=resolver_of(addresses)[0])
     output = asyncio.run(get.call({"url": f"https://{HOST}/"}, CONTEXT))
     assert output.status == "denied" and "[egress.address]" in output.message and output.sent_bytes == 0
+
+
+@pytest.mark.parametrize(
+    "address", ["93.184.216.34", "8.8.8.8", "2606:2800:220:1::1", "::ffff:93.184.216.34", "64:ff9b::808:808"]
+)
+def test_a_public_address_is_no_reason_to_refuse(address: str) -> None:
+    assert inside(ipaddress.ip_address(address)) is None
 
 
 def test_a_name_is_looked_up_once_so_that_a_second_answer_changes_nothing(authority: Authority) -> None:
@@ -350,7 +361,13 @@ def test_a_header_that_is_ours_or_no_single_line_is_refused(headers: dict[str, J
 
 # --- redirects ----------------------------------------------------------------------------------------------------------
 async def redirected(
-    authority: Authority, location: str, *, granted: bool = True, status: str = "302 Found", method: str = "GET"
+    authority: Authority,
+    location: str,
+    *,
+    granted: bool = True,
+    status: str = "302 Found",
+    method: str = "GET",
+    header: str = "Authorization",
 ) -> tuple[ToolOutput, World, World]:
     """A request with the secret and a cookie to one host that redirects; `{other}` is the second host with its port."""
     async with serving(lambda _: answer(), authority.server_tls(OTHER)) as second:
@@ -363,9 +380,9 @@ async def redirected(
         async with serving(first_reply, authority.server_tls(HOST)) as first:
             host = f"{HOST}:{first.port}"
             hosts = [host, f"127.0.0.1:{first.port}", f"127.0.0.1:{second.port}", *([other] if granted else [])]
-            get, send = make(hosts, secret_host=host, tls=authority.client_tls)
+            get, send = make(hosts, secret_host=host, secret_header=header, tls=authority.client_tls)
             headers: dict[str, Json] = {
-                "Authorization": HERE,
+                header: HERE,
                 "Cookie": "a=b",
                 "X-Plain": "kept",
                 "Content-Type": "x/y",
@@ -382,11 +399,12 @@ def test_a_redirect_on_the_same_host_keeps_the_secret(authority: Authority) -> N
     assert output.status == "ok" and [s.header("Authorization") for s in first.seen] == [f"Bearer {VALUE}"] * 2
 
 
-def test_a_redirect_to_another_granted_host_loses_the_secret_and_the_cookie(authority: Authority) -> None:
-    output, _, second = asyncio.run(redirected(authority, "https://{other}/x"))
+@pytest.mark.parametrize("header", ["Authorization", "X-Own-Header"])
+def test_a_redirect_to_another_granted_host_loses_the_secret_and_the_cookie(authority: Authority, header: str) -> None:
+    output, _, second = asyncio.run(redirected(authority, "https://{other}/x", header=header))
     assert output.status == "ok"
     (seen,) = second.seen
-    assert (seen.header("Authorization"), seen.header("Cookie"), seen.header("X-Plain")) == (None, None, "kept")
+    assert (seen.header(header), seen.header("Cookie"), seen.header("X-Plain")) == (None, None, "kept")
     assert VALUE not in str(seen) and HERE not in str(seen)
 
 
@@ -446,8 +464,14 @@ def test_an_answer_larger_than_the_limit_is_cut_and_said_to_be() -> None:
 
 
 def test_a_decompression_bomb_is_not_unpacked_further_than_the_limit() -> None:
-    bomb = gzip.compress(b"\0" * (64 << 20))
-    output = asyncio.run(local(answer(body=bomb, Content_Encoding="gzip"), {}, limits=HttpLimits(answer_bytes=200_000)))
+    bomb = answer(body=gzip.compress(b"\0" * (64 << 20)), Content_Encoding="gzip")
+    tracemalloc.start()
+    try:
+        output = asyncio.run(local(bomb, {}, limits=HttpLimits(answer_bytes=200_000)))
+        most_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most_bytes < 8 << 20
     assert value_of(output)["bytes"] == 200_000 and value_of(output)["truncated"] is True
 
 
