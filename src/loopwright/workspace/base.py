@@ -10,6 +10,7 @@ import hashlib
 import os
 import stat
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -71,6 +72,7 @@ class _Spoilt(Exception):
     """The copy and its list do not agree."""
 
 
+_known_guard = threading.Lock()
 _known: dict[Path, tuple[tuple[int, ...], Base]] = {}
 """What this process has read and found good, by place: reading a list of 20,000 files takes longer than making an overlay."""
 
@@ -206,9 +208,10 @@ def _load(place: Path, tree: str, is_sound: Callable[[Path], bool]) -> Base:
     base = _read(place, tree)
     if not is_sound(place):
         raise _Spoilt
-    while len(_known) >= _KEPT:
-        _known.pop(next(iter(_known)), None)
-    _known[place] = (stamp, base)
+    with _known_guard:
+        while len(_known) >= _KEPT:
+            del _known[next(iter(_known))]
+        _known[place] = (stamp, base)
     return base
 
 

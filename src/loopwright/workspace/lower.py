@@ -35,7 +35,10 @@ def ensure_lower(cache: Path, tree: str, git: Git, uid: int) -> Base:
 
 
 def _give(place: Path, uid: int) -> None:
-    """A copy-up keeps owner and mode: a read-only file could not be edited inside, nor one of somebody else."""
+    """A copy-up keeps owner and mode: a read-only file could not be edited inside, nor one of somebody else.
+
+    `place` itself stays ours and 0700: outside of a sandbox nobody gets to the files, and whoever leaves one finds no way either.
+    """
     foreign = uid != os.getuid()
     for path, status in _everything(place / "files"):
         if foreign:
@@ -45,8 +48,6 @@ def _give(place: Path, uid: int) -> None:
             os.chmod(path, 0o755)  # noqa: S103
         elif stat.S_ISREG(status.st_mode):
             os.chmod(path, 0o755 if status.st_mode & 0o100 else 0o644)
-    if foreign:
-        os.chown(place, uid, uid)  # it stays 0700: nobody else on this machine looks into it
 
 
 def _stamp(files: Path) -> str:

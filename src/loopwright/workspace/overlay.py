@@ -39,8 +39,6 @@ class OverlayCandidate(TreeCandidate):
                     os.chown(folder, owner, owner)
             os.chmod(self._overlay.upper, 0o755)  # noqa: S103  shows as the mode of the tree's own folder
             os.symlink(base.files.parent, home / LOWER)
-            if owner is not None:
-                os.chown(home, owner, owner)
         except OSError as error:
             raise WorkspaceError(
                 f"layers of a candidate cannot be made in {str(home)!r}: {error}; expected a folder that can be given to user {uid}"
