@@ -318,6 +318,32 @@ def test_a_secret_that_the_other_side_echoes_comes_back_as_its_name(authority: A
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("kind", ["text/plain", "text/html"])
+@pytest.mark.parametrize(
+    "limits", [HttpLimits(answer_bytes=1000), HttpLimits(text_chars=1000), HttpLimits(text_chars=125)]
+)
+def test_no_part_of_a_secret_is_left_where_an_answer_is_cut(
+    authority: Authority, limits: HttpLimits, kind: str
+) -> None:
+    def reply(seen: Seen) -> bytes:
+        padding = int(seen.line.split()[1].lstrip("/"))
+        return answer(
+            body=b"x" * padding + (seen.header("Authorization") or "").encode() + b"y" * 5000, Content_Type=kind
+        )
+
+    async def main() -> None:
+        async with serving(reply, authority.server_tls(HOST)) as world:
+            host = f"{HOST}:{world.port}"
+            hosts = [host, f"127.0.0.1:{world.port}"]
+            get, _ = make(hosts, secret_host=host, tls=authority.client_tls, limits=limits)
+            for padding in (90, 100, 970, 980, 985):
+                arguments: dict[str, Json] = {"url": f"https://{host}/{padding}", "headers": {"Authorization": HERE}}
+                text = str(value_of(await get.call(arguments, CONTEXT))["text"])
+                assert VALUE[:4] not in text and text.startswith("x" * 90)
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("place", ["query", "path", "body", "header", "base64", "hex", "real"])
 def test_a_decoy_in_anything_that_would_leave_ends_the_run_before_it_does(place: str) -> None:
     value = decoys(KEY)[0].value

@@ -125,6 +125,13 @@ class Broker:
             return {self._redactor.clean(key): self.redact(item) for key, item in value.items()}
         return value
 
+    def redact_text(self, text: str, cut: bool = False) -> str:
+        """`text` without secrets. `cut`: it may end in the middle of one, so as many characters as could be such a part are left out."""
+        if cut:
+            stream = self.stream()
+            text = stream.feed(text.encode("utf-8", "replace")).decode()
+        return self._redactor.clean(text)
+
     def stream(self) -> StreamRedactor:
         """For output that is shown while it comes."""
         return StreamRedactor(lambda: self._redactor.known)

@@ -259,9 +259,12 @@ class HttpTool:
 
     # --- what the actor gets -------------------------------------------------------------------------------------------------
     def _output(self, ask: _Ask, answer: Answer, trail: _Trail, message: str = "") -> ToolOutput:
-        shown: dict[str, Json] = {n: v[:1024] for n in _SHOWN_HEADERS if (v := answer.header(n)) is not None}
-        content = as_json(answer.body, answer.header("content-type") or "", self._limits.text_chars, answer.truncated)
-        value = self._broker.redact({"status": answer.status, "url": str(ask.url), "headers": shown, **content})
+        clean = self._broker.redact_text
+        # Redacted, and only then cut.
+        shown: dict[str, Json] = {n: clean(v)[:1024] for n in _SHOWN_HEADERS if (v := answer.header(n)) is not None}
+        kind = answer.header("content-type") or ""
+        content = as_json(answer.body, kind, self._limits.text_chars, answer.truncated, clean)
+        value: Json = {"status": answer.status, "url": clean(str(ask.url)), "headers": shown, **content}
         status: CallStatus = "ok" if answer.status < 400 else "error"
         if status == "error":
             message = f"HTTP status {answer.status}"
@@ -272,5 +275,5 @@ class HttpTool:
             # It may have had its effect; who asks again must be told that.
             status, why = "unknown", f"sent, and then: {why}"
         return ToolOutput(
-            status, None, str(self._broker.redact(f"{self._spec.name}: {why}")), sent_bytes=trail.sent_bytes
+            status, None, self._broker.redact_text(f"{self._spec.name}: {why}"), sent_bytes=trail.sent_bytes
         )

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 from typing import Final
 
@@ -41,14 +42,23 @@ _MARKUP_FACTOR: Final = 8
 _CHARSET: Final = re.compile(r"charset=\"?([A-Za-z0-9_.:-]{1,40})")
 
 
-def as_json(body: bytes, content_type: str, limit_chars: int, truncated: bool) -> dict[str, Json]:
-    """`{"text", "truncated"}` for text, `{"sha256", "bytes", "truncated"}` for the rest; of what was received where it was cut."""
+def as_json(
+    body: bytes, content_type: str, limit_chars: int, truncated: bool, clean: Callable[[str, bool], str]
+) -> dict[str, Json]:
+    """`{"text", "truncated"}` for text, `{"sha256", "bytes", "truncated"}` for the rest; of what was received where it was cut.
+
+    `clean` redacts a text, which it is told may end in the middle of a value. It comes before the text is cut to `limit_chars`: half
+    of a secret at the end would be known to nobody.
+    """
     kind = content_type.partition(";")[0].strip().lower()
     text = _decoded(body, content_type) if _TEXT.match(kind) or (not kind and b"\0" not in body) else None
     if text is None:
         return {"sha256": hashlib.sha256(body).hexdigest(), "bytes": len(body), "truncated": truncated}
     if kind in ("text/html", "application/xhtml+xml"):
-        text = html_text(text[: limit_chars * _MARKUP_FACTOR])
+        most = limit_chars * _MARKUP_FACTOR
+        truncated = truncated or len(text) > most
+        text = html_text(text[:most])
+    text = clean(text, truncated)
     return {"text": text[:limit_chars], "truncated": truncated or len(text) > limit_chars}
 
 
