@@ -85,6 +85,11 @@ class BubblewrapSandbox:
     def uid(self) -> int:
         return self._uid
 
+    @property
+    def launcher_pid(self) -> int:
+        """The process outside that holds everything inside; 0 while there is none."""
+        return self._launcher.pid if self._launcher is not None else 0
+
     async def run(self, spec: ExecSpec) -> ExecResult:
         """As the protocol says; more than the memory or the disk allowed ends the whole tree with -9 and a line on standard error.
 

@@ -150,6 +150,12 @@ class Launcher:
                 os.close(long)
         return Lifeline(ours)
 
+    @property
+    def pid(self) -> int:
+        """0 while it does not run."""
+        detail = self._end.peek() if self._end is not None else None
+        return detail[2][0].pid if detail is not None else 0
+
     def close(self) -> None:
         """End it and what it started; it is started again when needed."""
         end, self._end, self._requests = self._end, None, None
