@@ -14,16 +14,15 @@ from pathlib import Path
 import pytest
 
 from loopwright.errors import JournalError, SandboxError
-from loopwright.journal.protocol import Journal
 from loopwright.kernel import events as ev
 from loopwright.policy.values import Json, Rule
-from loopwright.sandbox.plain import PlainSandbox
-from loopwright.sandbox.protocol import ExecSpec
+from loopwright.sandbox.protocol import ExecSpec, Sandbox
 from loopwright.testing.forwarding import ForwardingJournal
 from loopwright.testing.memory import MemoryJournal
 from loopwright.tools.door import DOOR_PATH, Door, open_door
 from loopwright.tools.protocol import ToolContext
 from support.gates import LOOK, SEND, Desk, FakeSandbox, FakeTool, desk
+from support.workshops import isolated, plain
 
 TOKEN = "knock" * 4
 GUIDE = Path(__file__).parents[2] / "docs" / "reference" / "tool-door.md"
@@ -33,9 +32,9 @@ def talk(at: Desk, work: Callable[[Path], object], *, action_id: str = "") -> Do
     """Run `work` with the socket of an open door, in a thread as another program would."""
 
     async def main() -> Door:
-        plain = FakeSandbox(isolated=False)
-        plain.uid = os.geteuid()
-        async with open_door(at.gate, plain, token=TOKEN, actor="agent", action_id=action_id) as door:
+        outside = FakeSandbox(isolated=False)
+        outside.uid = os.geteuid()
+        async with open_door(at.gate, outside, token=TOKEN, actor="agent", action_id=action_id) as door:
             await asyncio.to_thread(work, Path(door.env["LOOPWRIGHT_DOOR"]))
         return door
 
@@ -72,13 +71,15 @@ class Program:
         self.socket.close()
 
 
-def test_the_client_of_the_reference_works_in_a_program_that_a_sandbox_runs(journal: Journal, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [plain, isolated], ids=["plain", "bubblewrap"])
+def test_the_client_of_the_reference_works_in_a_program_that_a_sandbox_runs(
+    tmp_path: Path, kind: Callable[[Path], Sandbox]
+) -> None:
     """The documented client, as the guide has it, in a real process with nothing but the door's two variables."""
     found = re.search(r"```python\n(.*?)```", GUIDE.read_text(), re.S)
     assert found is not None
     assert len([line for line in found[1].splitlines() if line.strip()]) <= 20
-    script = tmp_path / "program.py"
-    script.write_text(
+    program = (
         found[1]
         + """
 tools = Tools()
@@ -89,18 +90,24 @@ print(json.dumps([names, seen["status"], seen["output"], asked["status"], asked[
 """
     )
     tool = FakeTool(SEND)
-    at = desk(journal, FakeTool(LOOK, output={"text": "numbers"}), tool, rules=(Rule("ask", "mail.send"),))
-    sandbox = PlainSandbox(tmp_path / "homes", os.environ["PATH"])
+    look = FakeTool(LOOK, output={"text": "numbers"})
+    at = desk(MemoryJournal(), look, tool, rules=(Rule("ask", "mail.send"),))
+    sandbox = kind(tmp_path)
+    work = tmp_path / "work"
+    work.mkdir()
 
     async def main() -> tuple[bytes, bytes, tuple[str, ...]]:
         async with open_door(at.gate, sandbox, token=TOKEN, actor="agent", action_id="") as door:
-            spec = ExecSpec(
-                (sys.executable, str(script)), tmp_path, 60, "r1/a1", env=door.env, binds=door.binds, readable=(script,)
+            argv = (sys.executable, "-c", program)
+            done = await sandbox.run(
+                ExecSpec(argv, work, 60, f"{tmp_path.name}/a1", env=door.env, binds=door.binds, writable=(work,))
             )
-            done = await sandbox.run(spec)
             return done.stdout, done.stderr, door.asks
 
-    stdout, stderr, asks = asyncio.run(main())
+    try:
+        stdout, stderr, asks = asyncio.run(main())
+    finally:
+        sandbox.close()
     assert stderr == b""
     assert json.loads(stdout) == [["box.look", "mail.send"], "ok", {"text": "numbers"}, "asked", "q1"]
     assert asks == ("q1",)
@@ -265,9 +272,9 @@ def test_closing_the_door_cancels_what_is_in_flight_and_settles_it() -> None:
             await asyncio.Event().wait()
 
         at = desk(MemoryJournal(), FakeTool(SEND, after=hang))
-        plain = FakeSandbox(isolated=False)
-        plain.uid = os.geteuid()
-        async with open_door(at.gate, plain, token=TOKEN, actor="agent", action_id="") as door:
+        outside = FakeSandbox(isolated=False)
+        outside.uid = os.geteuid()
+        async with open_door(at.gate, outside, token=TOKEN, actor="agent", action_id="") as door:
             _, writer = await asyncio.open_unix_connection(door.env["LOOPWRIGHT_DOOR"])
             writer.write(json.dumps({"token": TOKEN}).encode() + b"\n")
             writer.write(b'{"tool": "mail.send", "arguments": {"to": "bob@example.org"}}\n')

@@ -2,55 +2,49 @@
 
 import asyncio
 import json
-import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from loopwright.policy.decide import decide
 from loopwright.policy.values import Grant, Json, Task, TaskPlan
-from loopwright.sandbox.plain import PlainSandbox
-from loopwright.sandbox.protocol import ExecResult, ExecSpec, Limits
+from loopwright.sandbox.protocol import Limits, Sandbox
 from loopwright.testing.clock import FakeClock
 from loopwright.testing.memory import MemoryJournal
 from loopwright.tools.approvals.answer import answer, open_asks
+from loopwright.tools.files import file_tools
 from loopwright.tools.gate import Gate
+from loopwright.tools.protocol import ToolContext
 from loopwright.tools.registry import Registry
 from loopwright.tools.results import CallResult, Place, Rights
 from loopwright.tools.runlog import RunLog
 from loopwright.tools.shell import ShellTool
 from loopwright.tools.workbench import Workbench
-from loopwright.workspace.git_workspace import GitWorkspace
 from loopwright.workspace.repository import Repository
 from support.gates import begin
 from support.repositories import make_repository
-
-
-class Trusted(PlainSandbox):
-    """Says that it isolates, so that the policy lets programs run: these tests are about the tool."""
-
-    @property
-    def isolated(self) -> bool:
-        return True
+from support.workshops import isolated, plain, workspace_for
 
 
 class Shell:
-    def __init__(self, tmp_path: Path, *, isolated: bool = True, limits: Limits | None = None) -> None:
+    def __init__(self, tmp_path: Path, sandbox: Sandbox, limits: Limits | None = None) -> None:
         root = make_repository(tmp_path / "repo", {"src/a.txt": "a\n", "b.txt": "b\n"})
         repository = Repository.find(root)
-        workspace = GitWorkspace(repository, root / ".loopwright")
+        workspace = workspace_for(repository, root / ".loopwright", sandbox)
+        self.sandbox = sandbox
         tree = repository.tree_of(repository.head)
         self.candidate = workspace.checkout(tree, "test")
+        self.bench = Workbench(workspace, self.candidate, tree)
         self.journal = MemoryJournal()
         self.clock = FakeClock()
         begin(self.journal, "r1")
-        kind = Trusted if isolated else PlainSandbox
         self.gate = Gate(
             RunLog(self.journal, "r1", self.clock),
-            Registry([ShellTool(Workbench(workspace, self.candidate, tree), limits)]),
+            Registry([ShellTool(self.bench, limits)]),
             {"agent": Rights(Task("do it"), TaskPlan(), Grant(tools=("shell.run",), effects=("exec",)))},
-            Place(kind(tmp_path / "homes", os.environ["PATH"]), timeout_s=60),
+            Place(sandbox, timeout_s=60),
             decide,
             new_nonce=lambda: "n",
         )
@@ -65,8 +59,17 @@ class Shell:
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    return Shell(tmp_path)
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    """In the default sandbox, over a copy on write: there the policy lets programs run."""
+    found = Shell(tmp_path, isolated(tmp_path))
+    yield found
+    found.sandbox.close()
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Shell:
+    """Without a sandbox: a person is asked."""
+    return Shell(tmp_path, plain(tmp_path))
 
 
 def test_a_program_gets_its_words_as_they_are_and_no_shell_reads_them(shell: Shell) -> None:
@@ -118,12 +121,14 @@ def test_a_long_output_shows_both_ends(shell: Shell) -> None:
 
 
 def test_a_flood_ends_the_program(tmp_path: Path) -> None:
-    flooded = Shell(tmp_path, limits=Limits(output_bytes=10_000)).run("yes")
+    sandbox = isolated(tmp_path)
+    flooded = Shell(tmp_path, sandbox, Limits(output_bytes=10_000)).run("yes")
+    sandbox.close()
     assert (flooded.status, "too much" in flooded.message) == ("error", True)
 
 
-def test_outside_a_sandbox_a_person_approves_this_vector_in_this_folder(tmp_path: Path) -> None:
-    shell = Shell(tmp_path, isolated=False)
+def test_outside_a_sandbox_a_person_approves_this_vector_in_this_folder(bare: Shell) -> None:
+    shell = bare
     asked = shell.run("touch", "made")
     assert asked.status == "asked"
     (ask,) = open_asks(shell.journal, "r1", shell.clock)
@@ -138,8 +143,8 @@ def test_outside_a_sandbox_a_person_approves_this_vector_in_this_folder(tmp_path
     assert shell.candidate.read("made") == b""
 
 
-def test_an_approval_outside_a_sandbox_is_of_its_input_too(tmp_path: Path) -> None:
-    shell = Shell(tmp_path, isolated=False)
+def test_an_approval_outside_a_sandbox_is_of_its_input_too(bare: Shell) -> None:
+    shell = bare
     shell.run("sh", stdin="touch one")
     (ask,) = open_asks(shell.journal, "r1", shell.clock)
     answer(
@@ -149,17 +154,28 @@ def test_an_approval_outside_a_sandbox_is_of_its_input_too(tmp_path: Path) -> No
     assert shell.candidate.read("two") is None
 
 
-def test_a_link_in_place_of_the_folder_is_never_given_to_the_sandbox_as_its_folder(shell: Shell) -> None:
-    """A backend shows the command its working folder: were it a link of the agent's, it would show where the link leads."""
-    given: list[Path] = []
+def test_a_link_in_place_of_the_folder_shows_nothing_of_this_machine(shell: Shell, tmp_path: Path) -> None:
+    """A backend shows the command its working folder: were it a link of the actor's, it would show where the link leads."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "private.txt").write_text("private")
+    assert shell.output("ln", "-s", str(outside), "out")["exit_code"] == 0
+    said = shell.output("ls", cwd="out")
+    assert said["exit_code"] != 0
+    assert "private.txt" not in str(said)
 
-    class Noting(Trusted):
-        async def run(self, spec: ExecSpec) -> ExecResult:
-            given.append(spec.cwd)
-            return await super().run(spec)
 
-    shell.run("ln", "-s", "/", "out")
-    sandbox = Noting(shell.candidate.path.parent / "homes", os.environ["PATH"])
-    shell.gate._place = Place(sandbox, timeout_s=60)
-    shell.run("true", cwd="out")
-    assert given == [shell.candidate.path]
+def test_files_and_programs_see_each_other_s_work(shell: Shell) -> None:
+    tools = {tool.spec.name: tool for tool in file_tools(shell.bench)}
+    context = ToolContext("r1", "c1", "k", shell.sandbox, None, (), 60, lambda: 0)
+
+    def do(name: str, **arguments: Json) -> Json:
+        return asyncio.run(tools[name].call(arguments, context)).value
+
+    do("files.write", path="src/hello.sh", text="echo hello > src/said.txt\n", executable=True)
+    assert shell.output("sh", "src/hello.sh")["exit_code"] == 0
+    read = do("files.read", path="src/said.txt")
+    assert isinstance(read, dict) and read["text"] == "hello\n"
+    listed = do("files.list", pattern="src/")
+    assert isinstance(listed, dict)
+    assert listed["paths"] == ["src/a.txt", "src/hello.sh", "src/said.txt"]
