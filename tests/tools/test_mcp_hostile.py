@@ -11,9 +11,13 @@ from pathlib import Path
 import pytest
 
 from loopwright.errors import ActionError, SandboxError, UsageError
+from loopwright.journal.redact import Redactor
+from loopwright.policy.file import parse_policy
 from loopwright.policy.policy import McpServer, RoleLabel, ToolLabels
 from loopwright.policy.values import Json
 from loopwright.sandbox.plain import PlainSandbox
+from loopwright.secrets.broker import Broker
+from loopwright.tools.mcp.boxes import Surroundings, diff, open_boxes, pin
 from loopwright.tools.mcp.lock import LOCK_NAME, read_pins
 from loopwright.tools.mcp.pin import pin_server, server_difference
 from loopwright.tools.mcp.process import Launch
@@ -230,9 +234,42 @@ def test_an_unlabelled_tool_is_not_callable_and_says_what_to_write(tmp_path: Pat
 
     async def act(box: McpToolbox) -> None:
         assert box.tools == ()
-        assert "[mcp.bad" in box.refusals[0].remedy and "effect" in box.refusals[0].remedy
+        words = box.refusals[0].remedy
+        assert '[mcp.bad.labels] "echo" = "read"' in words
+        # What it says to write is what the policy file reads.
+        section, _, line = words.removeprefix("write ").partition(", or")[0].partition("] ")
+        policy = parse_policy(f'[mcp.bad]\ncommand = ["x"]\n{section}]\n{line}\n')
+        assert policy.mcp[0].labels == (ToolLabels("echo", effect="read"),)
 
     bench.scene(act)
+
+
+def test_a_server_that_cannot_be_opened_takes_only_its_own_tools_from_the_run(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    python = str(Path(sys.executable).resolve())
+    good = McpServer("good", (python, str(SERVER), "plain"), labels=bench.labels)
+    mute = McpServer("mute", (python, str(SERVER), "exits"), labels=bench.labels)
+    unpinned = McpServer("unpinned", (python, str(SERVER)), labels=bench.labels)
+    around = Surroundings(bench.sandbox, Broker((), {}, Redactor()), tmp_path, bench.run_id, PATH, start_timeout_s=20.0)
+
+    async def play() -> None:
+        for server in (good, McpServer("mute", good.command, labels=bench.labels)):
+            await pin(server, bench.lock, around)
+        assert (await diff(good, bench.lock, around)).same
+        # What runs is another argument of the same files: only its end gives it away.
+        boxes = await open_boxes([mute, good, unpinned], bench.lock, around)
+        try:
+            assert boxes[0].quarantined == ("mute.echo",) and "could not be opened" in boxes[0].why
+            answer = await boxes[0].tools[0].call({"text": "x"}, bench.context())
+            assert answer.status == "denied"
+            assert await boxes[1].tools[0].call({"text": "x"}, bench.context()) == ToolOutput("ok", {"text": "x"})
+            assert boxes[2].tools == () and "not pinned" in boxes[2].why
+        finally:
+            for box in boxes:
+                await box.close()
+
+    asyncio.run(asyncio.wait_for(play(), 60))
+    assert bench.sandbox.kill_orphans(bench.run_id) == 0
 
 
 def test_arguments_are_labelled_strictly_unless_the_user_says_otherwise(tmp_path: Path) -> None:

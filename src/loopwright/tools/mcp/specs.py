@@ -88,7 +88,8 @@ def _refused(server: str, name: str, labels: ToolLabels | None, twice: frozenset
         return Refusal(
             name,
             "nothing says what it does, so it is not callable",
-            f'[mcp.{server}.tools."{name}"] effect = "read"  # or net_read, write_own, share, send, spend, destroy, credential, exec',
+            f'write [mcp.{server}.labels] "{name}" = "read", or whichever of read, net_read, write_own, share, send, spend, destroy, '
+            "credential and exec it is",
         )
     return None
 

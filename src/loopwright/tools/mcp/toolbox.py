@@ -5,7 +5,7 @@ A changed server is not run at all where that can be seen from outside (its file
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
 from loopwright.errors import ActionError, LoopwrightError, SandboxError, UsageError
@@ -45,6 +45,7 @@ class McpToolbox:
         self._quarantine: _Quarantine | None = None
         self._checked_runs: set[str] = set()
         self._checking = asyncio.Lock()
+        self._ends: list[Callable[[], Awaitable[None]]] = []
         specs: dict[str, ToolSpec] = {}
         self.refusals: tuple[Refusal, ...] = ()
         if pin is not None:
@@ -81,9 +82,17 @@ class McpToolbox:
     def sent_bytes(self) -> int:
         return 0 if self._egress is None else self._egress.sent_bytes
 
+    def on_close(self, end: Callable[[], Awaitable[None]]) -> None:
+        """Awaited after the server is gone, for what was made for it alone."""
+        self._ends.append(end)
+
     async def close(self) -> None:
-        if self._client is not None:
-            await self._client.close()
+        try:
+            if self._client is not None:
+                await self._client.close()
+        finally:
+            while self._ends:
+                await self._ends.pop()()
 
     async def check(self, run_id: str | None = None) -> None:
         """Compare the server with its pin where that is due: once a run (`None` = now), and after it announced a change.

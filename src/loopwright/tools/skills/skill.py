@@ -71,7 +71,7 @@ def open_skill(
         raise SkillRefused(
             "skill.changed",
             f"skill {declared.name!r}: the policy pins tree {wanted[:16]}, found {tree.sha256[:16]}",
-            f'look at it, then write tree_sha256 = "{tree.sha256}" into [skill.{declared.name}]',
+            f'look at it, then write tree_sha256 = "{tree.sha256}" into [skills.{declared.name}]',
         )
     findings = scan(tree, declared)
     _refuse_blocked(folder, findings, pin.accepted if pin is not None else ())
