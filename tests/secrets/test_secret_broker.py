@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loopwright.journal.disguises import forms
 from loopwright.journal.redact import Redactor
 from loopwright.policy.policy import SecretSource, SecretSpec
 from loopwright.policy.values import Grant, Json, SecretUse
@@ -275,6 +276,13 @@ def test_redacting_in_pieces_is_redacting_the_whole(parts: list[str], data: st.D
     text = "".join(parts).encode("utf-8", "replace")
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=8)))
     assert redacted_in_pieces(made, text, cuts) == redactor.clean_bytes(text)
+
+
+@pytest.mark.parametrize("form", sorted(set(forms(VALUE))))
+def test_every_disguise_is_found_in_a_stream_of_single_bytes(form: str) -> None:
+    redactor = Redactor(patterns=())
+    data = f"<{form}>".encode()
+    assert redacted_in_pieces(broker(redactor=redactor), data, list(range(1, len(data)))) == b"<[redacted:github]>"
 
 
 def test_a_stream_is_shown_as_soon_as_it_is_certain_and_bytes_that_are_no_text_come_back() -> None:
