@@ -4,6 +4,7 @@ import os
 import re
 import tempfile
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 from loopwright.errors import WorkspaceError
@@ -15,6 +16,7 @@ from loopwright.workspace.differences import unified
 from loopwright.workspace.garbage import folder_label
 from loopwright.workspace.git import Git, GitFailed
 from loopwright.workspace.lower import ensure_lower
+from loopwright.workspace.mounts import takes_layers
 from loopwright.workspace.objects import Listing, listing, tree_with
 from loopwright.workspace.overlay import OverlayCandidate
 from loopwright.workspace.protocol import Commit
@@ -30,7 +32,9 @@ class GitWorkspace:
     """Implements `workspace.protocol.Workspace` on `repository`; disposable files lie in `runtime_dir` (`.loopwright`).
 
     With `overlay` a checkout is a copy on write that only a sandbox can mount, for commands that run as `uid` (`None` = as we do);
-    without, it is a full copy. Safe to be used by several threads and processes at once.
+    without, and where `runtime_dir` lies on a file system that takes no upper layer, it is a full copy.
+
+    Safe to be used by several threads and processes at once.
     """
 
     def __init__(
@@ -50,7 +54,7 @@ class GitWorkspace:
         _check_id(tree)
         work = self._runtime_dir / "work"
         work.mkdir(parents=True, exist_ok=True)
-        if self._overlay:
+        if self._layered:
             base = ensure_lower(self._runtime_dir / "cache" / "lower", tree, self._git, self._uid)
             home = Path(tempfile.mkdtemp(prefix=f"{folder_label(label)}-", dir=work))
             return OverlayCandidate(home, base, self._git, self._uid)
@@ -165,6 +169,10 @@ class GitWorkspace:
             "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}", accepted=(0, 1)
         )
         return out.decode().strip() or None
+
+    @cached_property
+    def _layered(self) -> bool:
+        return self._overlay and takes_layers(self._runtime_dir)
 
     def _listing(self, tree: str) -> Listing:
         known = self._listings.get(_check_id(tree))
