@@ -4,6 +4,7 @@ It errs on the side of leaving out what acts on others: a tool that is not in th
 """
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
@@ -25,7 +26,7 @@ _VERBS: Final[dict[str, str]] = {
     "share": "share publish grant give invite upload expose paste show send let access",
     "invite": "invite add include bring ask join let welcome",
     "post": "post publish announce share tell write say reply answer message ask let put congratulate remind inform line",
-    "visit": "visit browse open fetch look read check summarise summarize download see go find",
+    "visit": "visit browse open fetch look read check summarise summarize download see go find say what when how which",
     "search": "search find look list show get read check which what who when how",
 }
 _THINGS: Final[dict[str, str]] = {
@@ -103,16 +104,40 @@ _GLUE_WORDS: Final = "a an the of to in on for by and or with my your own is one
 _GLUE: Final = frozenset(_GLUE_WORDS.split())
 
 
-class Words(frozenset[str]):
-    """The words of a text in lower case, with their plain forms (`mails` also as `mail`, `sending` also as `send`)."""
+_BOTH: Final = (
+    "mail email e-mail message text dm post book order share note record plan draft label log contact answer reply block rent limit"
+    " schedule list tag file flag review return check show look start transfer drop line return record register copy open"
+)
+_NOUN_BEFORE: Final = (
+    "my the a an this that these those his her their our your its all any some no new unread last latest recent every each of from in"
+    " about by first next old other"
+)
+_OCCURRENCE: Final = re.compile(
+    rf"(?:\b({_NOUN_BEFORE.replace(' ', '|')})\s+|('s\s+))?(?<![\w-])({_BOTH.replace(' ', '|')})(s?)(?![\w-])", re.I
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words of a text in lower case, with their plain forms (`mails` also as `mail`, `sending` also as `send`). `verbs` leaves out
+    those that the text uses as nouns alone: who summarises "my mails" does not ask to mail anybody."""
+
+    all: frozenset[str]
+    verbs: frozenset[str]
 
 
 @lru_cache(maxsize=512)
 def words_of(text: str) -> Words:
     found: set[str] = set()
+    signs = {sign for sign, pattern in _SIGNS.items() if pattern.search(text)}
+    text = re.sub(r"(?:https?://|www\.)\S+|[\w.+-]+@[\w.-]+", " ", text)
     for word in re.findall(r"[^\W\d_]+(?:-[^\W\d_]+)?", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text).casefold()):
         found |= {word, *word.split("-"), *_plain(word)}
-    return Words(found | {sign for sign, pattern in _SIGNS.items() if pattern.search(text)})
+    nouns: set[str] = set()
+    verbs: set[str] = set()
+    for match in _OCCURRENCE.finditer(text):
+        (nouns if match.group(1) or match.group(2) or match.group(4) else verbs).add(match.group(3).casefold())
+    return Words(frozenset(found | signs), frozenset((found | signs) - (nouns - verbs)))
 
 
 def called_for(spec: ToolSpec, task: Words) -> bool:
@@ -127,10 +152,12 @@ def called_for(spec: ToolSpec, task: Words) -> bool:
     verbs = [w for w in name if w in _VERBS or w in _SAME_VERBS]
     things = [w for w in name if w not in verbs or (w in _THINGS and len(verbs) > 1)]
     if not verbs:
-        acts = any(word in task for word in name) or any(_says(task, _VERBS[verb]) for verb in _BY_EFFECT[spec.effect])
+        acts = any(word in task.verbs for word in name) or any(
+            _says(task.verbs, _VERBS[verb]) for verb in _BY_EFFECT[spec.effect]
+        )
     else:
-        acts = any(_acts(verb, spec.effect, task) for verb in verbs)
-    return acts and (not things or any(_about(thing, task) for thing in things))
+        acts = any(_acts(verb, spec.effect, task.verbs) for verb in verbs)
+    return acts and (not things or any(_about(thing, task.all) for thing in things))
 
 
 def many(text: str) -> int | None:
@@ -141,7 +168,7 @@ def many(text: str) -> int | None:
     return max([1, *(count for word, count in _NUMBERS.items() if word in words)])
 
 
-def _acts(verb: str, effect: ToolEffect, task: Words) -> bool:
+def _acts(verb: str, effect: ToolEffect, task: frozenset[str]) -> bool:
     if verb in task:
         return True
     cluster = verb if verb in _VERBS else _SAME_VERBS[verb]
@@ -151,7 +178,7 @@ def _acts(verb: str, effect: ToolEffect, task: Words) -> bool:
     return any(_says(task, _VERBS[one]) for one in wanted)
 
 
-def _about(thing: str, task: Words) -> bool:
+def _about(thing: str, task: frozenset[str]) -> bool:
     if thing in task or _plain(thing) & task:
         return True
     cluster = thing if thing in _THINGS else next((_SAME[w] for w in (thing, *_plain(thing)) if w in _SAME), None)
@@ -160,7 +187,7 @@ def _about(thing: str, task: Words) -> bool:
     return cluster is not None and _says(task, _THINGS[cluster])
 
 
-def _says(task: Words, cluster: str) -> bool:
+def _says(task: frozenset[str], cluster: str) -> bool:
     return any(word in task for word in cluster.split())
 
 

@@ -23,6 +23,8 @@ _EDGE_AFTER: Final = r"(?![\w@%\\=&])(?![/?#][\w?&=#%])(?![.:+-]\w)"
 _NUMBER: Final = re.compile(
     r"(?<![\w.,:/-])([$€£¥]|[A-Z]{3}\s?)?(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)(?!\w*[:/]\d)(?:\s?([$€£¥%]|[A-Za-z]+))?"
 )
+_SUM: Final = r"(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)"
+_EITHER: Final = re.compile(rf"(?<![\w.,:/-]){_SUM}\s?(?:or|and|to|-|–)\s?{_SUM}(?![\d:/])")
 _DATE: Final = re.compile(r"\b(?:19|20)\d\d-\d\d-\d\d\b|\b\d{1,2}[./]\d{1,2}[./]\d{2,4}\b|\b\d{1,2}:\d\d\b")
 _CURRENCY_WORDS: Final = "$ € £ ¥ usd eur gbp chf jpy cad aud sek nok dkk pln"
 _CURRENCY_NAMES: Final = "dollar dollars euro euros pound pounds bucks franc francs cent cents"
@@ -123,6 +125,10 @@ def amounts(text: str) -> frozenset[float]:
         value = float(digits.replace(",", ""))
         signs = {(before or "").strip().casefold(), (after or "").casefold()}
         (marked if signs & _CURRENCIES else plain).add(value)
+    # "75 or 80 euros": the currency stands once and means both.
+    for pair in _EITHER.finditer(text):
+        if float(pair.group(2).replace(",", "")) in marked:
+            marked.add(float(pair.group(1).replace(",", "")))
     return frozenset(marked or plain)
 
 
