@@ -23,7 +23,7 @@ OVERLAP_BYTES: Final = 8 << 10
 _PIECE_CHARS: Final = 12
 _LEAST_CHARS: Final = 8
 _MAX_DEPTH: Final = 3
-_MAX_DECODED_BYTES: Final = 16 << 20
+_MAX_DECODED_BYTES: Final = 4 << 20
 
 _FOLD: Final = bytes(range(256)).lower()
 _DROPPED: Final = bytes(b for b in range(256) if not chr(b).isascii() or not chr(b).isalnum())
