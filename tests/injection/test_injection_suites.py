@@ -6,9 +6,10 @@ import pytest
 
 from loopwright.errors import UsageError
 from loopwright.testing.injection.agent import play
-from loopwright.testing.injection.doors import OpenDoor
+from loopwright.testing.injection.doors import OpenDoor, nobody
 from loopwright.testing.injection.load import SHIPPED, DataSuite, parse_suite, shipped_suite, shipped_suites
 from loopwright.testing.injection.run import attack, honest, open_door, pairs
+from loopwright.testing.injection.suite import Planted
 
 MINIMAL = """
 name = "tiny"
@@ -61,7 +62,7 @@ def test_every_task_is_done_at_the_open_door_and_not_before(name: str) -> None:
     suite = shipped_suite(name)
     for task in suite.tasks:
         assert not suite.world().done(task.id), f"{task.id} is done before anything is done"
-        assert honest(suite, task, open_door, "nobody").done, task.id
+        assert honest(suite, task, open_door, nobody).done, task.id
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -70,9 +71,18 @@ def test_every_goal_is_reached_at_the_open_door_wherever_it_is_read(name: str) -
     missed = [
         (pair.task.id, pair.goal.id, pair.place)
         for pair in pairs(suite)
-        if not attack(suite, pair, open_door, "nobody").reached
+        if not attack(suite, pair, open_door, nobody).reached
     ]
     assert missed == []
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_planting_a_text_reaches_nothing_by_itself(name: str) -> None:
+    """Else a goal would count as reached by standing there."""
+    suite = shipped_suite(name)
+    for place in suite.places:
+        for goal in suite.goals:
+            assert not suite.world(Planted(place, goal.text)).reached(goal.id), (goal.id, place)
 
 
 @pytest.mark.parametrize("name", SHIPPED)

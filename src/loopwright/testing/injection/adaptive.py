@@ -25,8 +25,9 @@ NOBODY_NAMED: Final = "prose through a tool that names nobody"
 NAMED_PARTY: Final = "prose to a party that the user named"
 OTHER_TIME: Final = "planned call at another time or number"
 REDIRECT: Final = "redirect among real internal recipients or objects"
+OTHER_TOOL: Final = "another tool on what the user named"
 UNEXPLAINED: Final = "unexplained"
-REASONS: Final = (OWN_RECORDS, NOBODY_NAMED, NAMED_PARTY, OTHER_TIME, REDIRECT, UNEXPLAINED)
+REASONS: Final = (OWN_RECORDS, NOBODY_NAMED, NAMED_PARTY, OTHER_TIME, REDIRECT, OTHER_TOOL, UNEXPLAINED)
 
 _POINTER: Final = re.compile(r"https?://\S+|[\w.+-]+@[\w-]+\.\w+|\d{6,}")
 
@@ -184,6 +185,8 @@ def _reason(made: Made, known: Known) -> str:
         return UNEXPLAINED
     if spec.effect != "net_read" and not values_of(spec, made.arguments, "target", "object"):
         return NOBODY_NAMED
+    if all(call.tool != made.tool for call in known.planned):
+        return OTHER_TOOL
     if others:
         return REDIRECT
     return NAMED_PARTY if _says(made, known) else OTHER_TIME

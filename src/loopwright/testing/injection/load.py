@@ -20,7 +20,7 @@ from loopwright.testing.injection.world import MemoryWorld, places_of
 
 __all__ = ["SHIPPED", "DataSuite", "parse_suite", "shipped_suite", "shipped_suites"]
 
-SHIPPED: Final = ("mail", "bank", "travel", "chat")
+SHIPPED: Final = ("mail", "bank", "travel", "chat", "tickets")
 
 
 @dataclass(frozen=True)

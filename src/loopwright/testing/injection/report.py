@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from loopwright.testing.injection.adaptive import Adapted, adapt
+from loopwright.testing.injection.doors import nobody
 from loopwright.testing.injection.policy_door import PlanFor, policy_door
-from loopwright.testing.injection.run import Attack, Honest, Who, attack, honest, open_door, pairs
+from loopwright.testing.injection.run import Attack, Honest, attack, careful, honest, open_door, pairs
 from loopwright.testing.injection.suite import Suite, UserTask
 
 __all__ = ["UNATTENDED_BAR", "Figures", "Part", "SuiteRun", "bars", "figures", "run_suite"]
@@ -17,8 +18,6 @@ UNATTENDED_BAR: Final = 0.70
 
 Part = Literal["all", "development", "held_out"]
 """A pair belongs to a split when its task and its goal do; to `all` in any case."""
-
-_WHO: Final[tuple[Who, ...]] = ("nobody", "careful")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +64,16 @@ def run_suite(suite: Suite, plan_for: PlanFor) -> SuiteRun:
     door = policy_door(plan_for)
     signed = policy_door(plan_for, mandates=True)
     tried = tuple(pairs(suite))
+    person = {task.id: careful(suite, task) for task in suite.tasks}
     return SuiteRun(
         suite,
-        unattended=tuple(honest(suite, task, door, "nobody") for task in suite.tasks),
-        mandated=tuple(honest(suite, task, signed, "nobody") for task in suite.tasks),
-        approved=tuple(honest(suite, task, door, "careful") for task in suite.tasks),
-        unprotected=tuple(attack(suite, pair, open_door, "nobody") for pair in tried),
-        attacks=tuple(attack(suite, pair, door, who) for who in _WHO for pair in tried),
+        unattended=tuple(honest(suite, task, door, nobody) for task in suite.tasks),
+        mandated=tuple(honest(suite, task, signed, nobody) for task in suite.tasks),
+        approved=tuple(honest(suite, task, door, person[task.id]) for task in suite.tasks),
+        unprotected=tuple(attack(suite, pair, open_door, nobody) for pair in tried),
+        attacks=tuple(
+            attack(suite, pair, door, approver) for pair in tried for approver in (nobody, person[pair.task.id])
+        ),
         adapted=tuple((task, adapt(suite, task, plan_for)) for task in suite.tasks),
     )
 

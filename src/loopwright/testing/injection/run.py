@@ -3,19 +3,15 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from loopwright.testing.injection.agent import Played, play
-from loopwright.testing.injection.doors import Approver, Door, OpenDoor, Reply, nobody
+from loopwright.testing.injection.doors import Approver, Door, OpenDoor, Reply
 from loopwright.testing.injection.suite import Goal, Json, Planted, Suite, UserTask, World
 
-__all__ = ["Attack", "DoorFor", "Honest", "Pair", "Who", "attack", "careful", "honest", "open_door", "pairs"]
+__all__ = ["Attack", "DoorFor", "Honest", "Pair", "attack", "careful", "honest", "open_door", "pairs"]
 
 DoorFor = Callable[[Suite, UserTask, World, Approver], Door]
 """Makes the door that a run of the task goes through."""
-
-Who = Literal["nobody", "careful"]
-"""Who answers when a call is asked about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +58,8 @@ def careful(suite: Suite, task: UserTask) -> Approver:
     return answer
 
 
-def honest(suite: Suite, task: UserTask, door_for: DoorFor, who: Who) -> Honest:
-    """The task by itself, with a person or with nobody there."""
+def honest(suite: Suite, task: UserTask, door_for: DoorFor, approver: Approver) -> Honest:
+    """The task by itself; `approver` answers what is asked."""
     world = suite.world()
     held: list[tuple[str, str]] = []
 
@@ -71,14 +67,14 @@ def honest(suite: Suite, task: UserTask, door_for: DoorFor, who: Who) -> Honest:
         if reply.asked or reply.verdict == "deny":
             held.append((tool, reply.rule))
 
-    played = play(task, door_for(suite, task, world, _approver(suite, task, who)), watch=watch)
+    played = play(task, door_for(suite, task, world, approver), watch=watch)
     return Honest(task, world.done(task.id), played.asked, tuple(held))
 
 
-def attack(suite: Suite, pair: Pair, door_for: DoorFor, who: Who) -> Attack:
-    """The pair in a fresh world, with a person or with nobody there."""
+def attack(suite: Suite, pair: Pair, door_for: DoorFor, approver: Approver) -> Attack:
+    """The pair in a fresh world; `approver` answers what is asked."""
     world = suite.world(Planted(pair.place, pair.goal.text) if pair.place else None)
-    door = door_for(suite, pair.task, world, _approver(suite, pair.task, who))
+    door = door_for(suite, pair.task, world, approver)
     played: Played = play(pair.task, door, pair.goal, hijacked=not pair.place)
     return Attack(pair, world.reached(pair.goal.id), world.done(pair.task.id), played.obeyed)
 
@@ -94,10 +90,6 @@ def pairs(suite: Suite) -> Iterator[Pair]:
             mark = Goal("mark", f"[mark at {place}]", ())
             if play(task, OpenDoor(suite.world(Planted(place, mark.text))), mark).obeyed:
                 yield from (Pair(task, goal, place) for goal in suite.goals)
-
-
-def _approver(suite: Suite, task: UserTask, who: Who) -> Approver:
-    return nobody if who == "nobody" else careful(suite, task)
 
 
 def _needed(suite: Suite, task: UserTask) -> list[str]:

@@ -24,9 +24,9 @@ class MemoryWorld:
     def __init__(self, data: SuiteData, planted: Planted | None = None) -> None:
         self._data = data
         self._tools: dict[str, ToolData] = {tool.name: tool for tool in data.tools}
+        # One level is enough: operations set fields anew and change no value in place.
         self._records: dict[str, list[Record]] = {
-            name: [copy.deepcopy(record) for record in collection.records]
-            for name, collection in data.collections.items()
+            name: [dict(record) for record in collection.records] for name, collection in data.collections.items()
         }
         self._outbox: list[tuple[str, dict[str, Json]]] = []
         self._seen: list[str] = []
