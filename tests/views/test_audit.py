@@ -1,5 +1,6 @@
 """An honest run has no finding; each fact that is left out, put in, or turned round is named with its event and rule."""
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -7,6 +8,7 @@ from typing import Literal
 import msgspec
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from loopwright.errors import JournalCorrupt
 from loopwright.journal.checkpoint import journal_origin
@@ -18,13 +20,14 @@ from loopwright.journal.redact import Redactor
 from loopwright.journal.stream import seal
 from loopwright.kernel import events as ev
 from loopwright.kernel.calls import CallAsk, ToolCall
-from loopwright.kernel.state import fold
+from loopwright.kernel.state import State, fold
 from loopwright.kernel.values import Spend, Stop
 from loopwright.policy.values import CallBudget, Grant
 from loopwright.views.audit import MEANINGS, Finding, audit
 from loopwright.views.verify import VerifyReport, verify_all
 from support.stores import NOW_MS, Store
-from support.streams import START_MS, Stream, blob, runs
+from support.streams import START_MS, Stream, blob, runs, sample_loop
+from support.worlds import World, play
 
 GRANT = Grant(tools=("mail.send", "pay"), effects=("send",), budget=CallBudget(calls=5))
 EXPIRES_MS = START_MS + 10**9
@@ -120,6 +123,30 @@ def test_runs_without_calls_have_no_finding_at_any_point(events: list[ev.Event])
     assert audit(events).findings == ()
     assert state is not None and audit(events).spent == state.spent
     assert audit(events[: len(events) // 2]).findings == ()
+
+
+@given(st.integers(0, 10**9), st.integers(1, 4), st.sampled_from([0.0, 0.3]))
+@settings(max_examples=80, deadline=None)
+def test_no_run_that_the_kernel_plays_has_a_finding(seed: int, jobs: int, trouble: float) -> None:
+    """With failures, lost drivers, people who stop it at any moment, and actions beside each other."""
+    rng = random.Random(seed)
+    world = World(
+        rng, green_after=rng.randint(0, 4), fail_rate=trouble, unknown_rate=trouble / 3, exhaust_rate=0.1,
+        spend=lambda r: Spend(usd_micros=r.randrange(900), tokens=r.randrange(50)),
+    )  # fmt: skip
+    stop_at = rng.randrange(60)
+
+    def meddle(state: State, _: random.Random) -> list[ev.Body]:
+        return (
+            [ev.StopRequested("ada", "enough")]
+            if state.seq > stop_at and state.stop_requested is None and state.ending is None
+            else []
+        )
+
+    state, events = play(sample_loop(), world, jobs=jobs, meddle=meddle if seed % 2 else lambda state, rng: ())
+    report = audit(events)
+    assert report.findings == ()
+    assert report.spent == state.spent
 
 
 CASES: dict[str, tuple[list[ev.Body], list[tuple[str, str]]]] = {
