@@ -19,13 +19,14 @@ _VERBS: Final[dict[str, str]] = {
     "create": "create add make schedule set book new put write draft save store note enter plan arrange prepare record open organise"
     " organize jot block start log paste upload copy register start keep forget",
     "update": "update change edit modify reschedule move rename set mark adjust correct append extend raise lower increase decrease"
-    " replace turn shift postpone push label archive tag switch complete put add freeze unfreeze cap limit",
+    " replace turn shift postpone push label archive tag switch complete put add freeze unfreeze cap limit close reopen resolve finish",
     "delete": "delete remove cancel clear erase wipe discard drop trash unsubscribe close revoke",
     "pay": "pay transfer wire settle refund reimburse send return repay remit owe give donate",
     "buy": "buy purchase order book reserve rent subscribe",
     "share": "share publish grant give invite upload expose paste show send let access",
     "invite": "invite add include bring ask join let welcome",
     "post": "post publish announce share tell write say reply answer message ask let put congratulate remind inform line",
+    "assign": "assign give hand delegate take put appoint",
     "visit": "visit browse open fetch look read check summarise summarize download see go find say what when how which",
     "search": "search find look list show get read check which what who when how",
 }
@@ -50,6 +51,7 @@ _THINGS: Final[dict[str, str]] = {
     "card": "card debit credit limit freeze unfreeze",
     "task": "task todo to-do ticket issue",
     "member": "member user people person colleague somebody someone workspace team",
+    "state": "state status close closed open reopen done resolve resolved finish progress mark",
     "post": "post announcement message channel #",
 }
 _SAME: Final = {
@@ -57,7 +59,7 @@ _SAME: Final = {
     "transaction": "money", "payee": "contact", "invoice": "money", "document": "file", "doc": "file", "url": "web", "page": "web",
     "website": "web", "webpage": "web", "hotel": "booking", "restaurant": "booking", "flight": "booking", "reservation": "booking",
     "recurring": "standing", "scheduled": "standing", "profile": "address", "user": "member", "dm": "direct", "ticket": "task",
-    "issue": "task", "meeting": "event",
+    "issue": "task", "meeting": "event", "status": "state",
 }  # fmt: skip
 _SAME_VERBS: Final = {
     "reply": "send", "forward": "send", "email": "send", "mail": "send", "notify": "send", "answer": "send", "add": "create",
@@ -106,7 +108,7 @@ _GLUE: Final = frozenset(_GLUE_WORDS.split())
 
 _BOTH: Final = (
     "mail email e-mail message text dm post book order share note record plan draft label log contact answer reply block rent limit"
-    " schedule list tag file flag review return check show look start transfer drop line return record register copy open"
+    " schedule list tag file flag review return check show look start transfer drop return record register copy open"
 )
 _NOUN_BEFORE: Final = (
     "my the a an this that these those his her their our your its all any some no new unread last latest recent every each of from in"
@@ -149,14 +151,23 @@ def called_for(spec: ToolSpec, task: Words) -> bool:
     ]
     if not name:
         return False
-    verbs = [w for w in name if w in _VERBS or w in _SAME_VERBS]
-    things = [w for w in name if w not in verbs or (w in _THINGS and len(verbs) > 1)]
-    if not verbs:
-        acts = any(word in task.verbs for word in name) or any(
-            _says(task.verbs, _VERBS[verb]) for verb in _BY_EFFECT[spec.effect]
+    head, rest = name[0], name[1:]
+    if spec.effect == "net_read":
+        acts = True  # any task may need reading; where it may read is a matter of hosts and of what the user named
+        things = rest or name
+    elif head in _VERBS or head in _SAME_VERBS:
+        acts, things = _acts(head, spec.effect, task.verbs), rest
+    elif head in _THINGS or head in _SAME:
+        verbs = [word for word in rest if word in _VERBS]
+        acts = (
+            any(_acts(verb, spec.effect, task.verbs) for verb in verbs)
+            if verbs
+            else head in task.verbs or any(_says(task.verbs, _VERBS[verb]) for verb in _BY_EFFECT[spec.effect])
         )
+        things = [word for word in name if word not in verbs]
     else:
-        acts = any(_acts(verb, spec.effect, task.verbs) for verb in verbs)
+        # A verb that no cluster knows (`merge_branch`) is called for by its own name alone.
+        acts, things = head in task.verbs, rest
     return acts and (not things or any(_about(thing, task.all) for thing in things))
 
 
