@@ -10,6 +10,7 @@ from loopwright.journal.protocol import Journal
 from loopwright.kernel import events as ev
 from loopwright.kernel.values import Budget, Spend
 from loopwright.policy.decide import decide
+from loopwright.policy.policy import ToolLabels
 from loopwright.policy.values import (
     Argument,
     CallBudget,
@@ -165,12 +166,13 @@ def desk(
     sandboxed: bool = True,
     timeout_s: float = 60.0,
     boxes: Sequence[Toolbox] = (),
+    labels: Sequence[ToolLabels] = (),
 ) -> Desk:
     """A gate over `tools` for the actor `ACTOR`; the run begins now unless the journal has it."""
     if journal.head(run_id) is None:
         begin(journal, run_id, budget=budget)
     clock = clock or FakeClock(1_700_000_000_000)
-    registry = Registry(tools, boxes)
+    registry = Registry(tools, boxes, labels)
     grant = Grant(
         tools=tuple(spec.name for spec in registry.manifest),
         effects=_ALL,  # type: ignore[arg-type]  # every word of the literal

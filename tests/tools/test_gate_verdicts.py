@@ -10,6 +10,7 @@ from loopwright.journal.protocol import Journal
 from loopwright.kernel import events as ev
 from loopwright.kernel.state import fold
 from loopwright.kernel.values import Budget, Spend
+from loopwright.policy.policy import ToolLabels
 from loopwright.policy.values import CallBudget, CallView, Json, Rule, Ruling, Situation, ToolSpec
 from loopwright.testing.memory import MemoryJournal
 from loopwright.tools.protocol import ToolContext
@@ -17,6 +18,7 @@ from loopwright.tools.results import Settings
 from support.gates import LOOK, PAY, SEND, WIPE, FakeTool, desk
 
 BOB: dict[str, Json] = {"to": "bob@example.org"}
+SOON = Settings(grace_s=0)
 
 
 def test_an_allowed_call_is_requested_decided_and_intended_in_one_commit_and_ended_after_the_effect(
@@ -211,6 +213,22 @@ def test_many_refused_calls_pause_the_run(journal: Journal) -> None:
     for _ in range(3):
         at.call("nope", {})
     assert isinstance(at.bodies[-1], ev.PauseRequested)
+    head = journal.head("r1")
+    assert head is not None
+    journal.append("r1", [ev.RunPaused("look"), ev.RunResumed("ada")], expect_seq=head.seq)
+    for _ in range(3):
+        at.call("nope", {})
+    assert [ev.kind_of(b) for b in at.bodies].count("pause_requested") == 2
+
+
+def test_a_label_of_the_user_s_policy_is_what_is_decided_by() -> None:
+    """The tool says that it only reads; the user knows better."""
+    tool = FakeTool(LOOK)
+    at = desk(MemoryJournal(), tool, labels=(ToolLabels("box.look", effect="destroy"),))
+    assert at.call("box.look", {"path": "report.txt"}).ruling.rule == "ask.destroy"
+    requested = next(b for b in at.bodies if isinstance(b, ev.CallRequested))
+    assert requested.call.effect == "destroy"
+    assert at.asks[0].step_up
 
 
 def test_a_tool_that_breaks_is_an_error_and_not_the_end_of_the_actor(journal: Journal) -> None:
@@ -228,12 +246,12 @@ def test_an_effect_that_times_out_is_asked_of_the_world(journal: Journal) -> Non
     async def hang(context: ToolContext) -> None:
         await asyncio.Event().wait()
 
-    done = desk(journal, FakeTool(SEND, after=hang), run_id="after", timeout_s=-1.9)
+    done = desk(journal, FakeTool(SEND, after=hang), run_id="after", timeout_s=0.01, settings=SOON)
     assert done.call("mail.send", BOB).status == "ok"  # the world says that it arrived
-    undone = desk(journal, FakeTool(SEND, before=hang), run_id="before", timeout_s=-1.9)
+    undone = desk(journal, FakeTool(SEND, before=hang), run_id="before", timeout_s=0.01, settings=SOON)
     result = undone.call("mail.send", BOB)
     assert (result.status, "did not happen" in result.message) == ("timeout", True)
-    silent = desk(journal, FakeTool(SEND, before=hang, answers=False), run_id="silent", timeout_s=-1.9)
+    silent = desk(journal, FakeTool(SEND, before=hang, answers=False), run_id="silent", timeout_s=0.01, settings=SOON)
     result = silent.call("mail.send", BOB)
     assert (result.status, result.ask_id) == ("unknown", "c1-unknown")
     assert [a.about for a in silent.asks] == ["unknown"]

@@ -23,9 +23,6 @@ from loopwright.tools.settle import Ending, ask_world, ending_of, needs_person, 
 
 __all__ = ["Gate"]
 
-GRACE_S: Final = 2.0
-"""How much longer than its own time-out a tool is waited for: it knows better how to end what it began."""
-
 WORLD_S: Final = 10.0
 """How long the world is asked whether an interrupted call happened."""
 
@@ -161,7 +158,7 @@ class Gate:
             if step.approved and not await self._unchanged(wanted, found, step):
                 why = "what it is done to changed after it was approved; ask for it again"
                 return self._ended(found, step, ToolOutput("cancelled", None, why))
-            async with asyncio.timeout(self._place.timeout_s + GRACE_S):
+            async with asyncio.timeout(self._place.timeout_s + self._settings.grace_s):
                 output = await found.tool.call(copy_of(wanted.arguments), context)
         except asyncio.CancelledError:
             await self._interrupted(wanted, found, step, "cancelled", "it was cancelled")

@@ -149,7 +149,7 @@ class Recorder:
         waits = state.paused is not None or state.pause_requested is not None or state.stop_requested is not None
         if not waits and judged.over:
             bodies.append(ev.PauseRequested(RUNTIME, f"too many questions to people: {judged.ruling.why}"))
-        elif not waits and self._log.history.denials + 1 == self._settings.denials:
+        elif not waits and (self._log.history.denials + 1) % self._settings.denials == 0:
             bodies.append(
                 ev.PauseRequested(RUNTIME, f"{self._settings.denials} calls were refused: somebody should look")
             )

@@ -36,12 +36,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`unattended`: nobody will answer, so what would be asked is denied. `denials`: refused calls of a run after which it is paused."""
+    """`unattended`: nobody will answer, so what would be asked is denied. `denials`: after so many refused calls of a run it is paused,
+    and again after as many more. `grace_s`: how much longer than its own time-out a tool is waited for: it knows better how to end what
+    it began."""
 
     unattended: bool = False
     approval_ttl_ms: int = 24 * 3_600_000
     output_bytes: int = 256 << 10
     denials: int = 200
+    grace_s: float = 2.0
     killed: Callable[[], str | None] = field(default=lambda: None)
     """Why the kill switch is on, `None` while it is off; asked at every call."""
     redact: Callable[[str], str] = field(default=lambda text: text)
