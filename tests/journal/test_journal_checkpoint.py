@@ -12,7 +12,7 @@ from loopwright.errors import JournalCorrupt, JournalError, UsageError
 from loopwright.journal.chain import verify
 from loopwright.journal.checkpoint import CheckpointLog, journal_origin, open_checkpoint, read_statement, verify_growth
 from loopwright.journal.history import Fork, HistoryBreak, StreamWatch, deleted_streams, find_fork, make_checkpoint
-from loopwright.journal.keys import audit_places, load_key, load_or_make_key
+from loopwright.journal.keys import audit_places, journal_place, load_key, load_or_make_key
 from loopwright.journal.note import SigningKey, make_key, sign_note
 from loopwright.journal.notes_file import NotesFile, push, split_notes
 from loopwright.journal.protocol import Head, Journal
@@ -314,6 +314,18 @@ def test_notes_are_no_link_and_are_text(tmp_path: Path) -> None:
         NotesFile(tmp_path / "x.notes").append("note\n")
 
 
+def test_a_place_that_cannot_be_locked_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "x.notes.lock").mkdir()
+    with (
+        pytest.raises(JournalError, match=r"cannot be locked \(Is a directory\)"),
+        NotesFile(tmp_path / "x.notes").locked(),
+    ):
+        pass
+    (tmp_path / "file").write_text("")
+    with pytest.raises(JournalError, match="cannot be locked"), NotesFile(tmp_path / "file" / "x.notes").locked():
+        pass
+
+
 def test_checkpoints_made_at_the_same_time_are_one_history(journal: Journal, tmp_path: Path) -> None:
     notes = NotesFile(tmp_path / "x.notes")
     for n in range(8):
@@ -404,6 +416,15 @@ def test_audit_files_lie_where_the_user_keeps_such_files() -> None:
     assert places.notes_of(ORIGIN).name == ORIGIN.rpartition("/")[2] + ".notes"
     with pytest.raises(UsageError, match="expected HOME or XDG_CONFIG_HOME"):
         audit_places({})
+
+
+def test_the_place_of_a_journal_holds_no_credentials(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    assert journal_place(tmp_path / "link", None) == journal_place(tmp_path, "") == str(tmp_path.resolve())
+    word = "swordfish"
+    place = journal_place(tmp_path, f"postgresql://u:{word}@host:5432/db?schema=s&sslmode=require")
+    assert place == "postgresql://host:5432/db?schema=s"
+    assert journal_place(tmp_path, "postgresql://host/db") == "postgresql://host/db?schema=loopwright"
 
 
 def test_the_origin_follows_from_the_place_and_shows_none_of_it() -> None:

@@ -16,6 +16,7 @@ from loopwright.journal.erasable import ErasableStore, envelope_of
 from loopwright.journal.history import make_checkpoint
 from loopwright.journal.note import make_key
 from loopwright.journal.notes_file import NotesFile
+from loopwright.journal.protocol import Head
 from loopwright.journal.redact import Redactor
 from loopwright.journal.stream import seal
 from loopwright.kernel import events as ev
@@ -375,6 +376,25 @@ def test_a_row_of_another_type_is_a_change_and_no_crash(site: Site, value: str) 
     site.store.execute("UPDATE heads SET seq = seq + 1")
     with pytest.raises(JournalCorrupt, match="nothing was signed"):
         site.sign()
+
+
+def test_a_run_that_grows_while_it_is_verified_is_no_break(site: Site) -> None:
+    site.write("r1", HONEST)
+    journal = site.store.open()
+    heads = [msgspec.structs.replace(head, seq=head.seq - 1) for head in journal.heads()]
+
+    class Growing:
+        """The first look at the head comes before the last event, all others after it."""
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(journal, name)
+
+        def head(self, run_id: str) -> Head | None:
+            return heads.pop() if heads else journal.head(run_id)
+
+    assert verify_all(Growing(), ORIGIN, site.notes, [KEY.verifier]).ok  # type: ignore[arg-type]
+    site.store.execute("UPDATE heads SET seq = seq - 1")
+    assert "was put behind it" in text(site.verify())
 
 
 def test_a_journal_that_was_deleted_is_not_an_empty_one(site: Site) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Final
 from loopwright.errors import JournalError, UsageError
 from loopwright.journal.note import SigningKey, make_key, parse_signing_key
 
-__all__ = ["KEY_NAME", "AuditPlaces", "audit_places", "load_key", "load_or_make_key"]
+__all__ = ["KEY_NAME", "AuditPlaces", "audit_places", "journal_place", "load_key", "load_or_make_key"]
 
 KEY_NAME: Final = "loopwright.audit"
 
@@ -51,6 +52,15 @@ def _base(env: Mapping[str, str], variable: str, default: str) -> Path:
             f"audit files: expected HOME or {variable} with an absolute path, found neither: set one of them"
         )
     return Path(home) / default / "loopwright"
+
+
+def journal_place(repo_root: Path, url: str | None) -> str:
+    """Where a journal is, as `journal_origin` wants it: the real path of its folder, or its server and schema without credentials."""
+    if not url:
+        return str(repo_root.resolve())
+    parts = urllib.parse.urlsplit(url)
+    schema = dict(urllib.parse.parse_qsl(parts.query)).get("schema", "loopwright")
+    return f"postgresql://{parts.netloc.rpartition('@')[2]}{parts.path}?schema={schema}"
 
 
 def load_key(path: Path) -> SigningKey:

@@ -4,10 +4,10 @@ The file holds the notes one after the other, an empty line behind each. A note 
 was neither shown nor pushed, and the next one takes its place.
 """
 
+import contextlib
 import os
 import subprocess
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -54,13 +54,16 @@ class NotesFile:
             raise self._failed("read", error) from error
         return split_notes(data)
 
-    def locked(self) -> AbstractContextManager[None]:
-        """One writer at a time, over all processes: between reading the last note and adding the next."""
-        try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return exclusive(self.path.with_name(self.path.name + ".lock"))
-        except OSError as error:
-            raise self._failed("locked", error) from error
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """One writer at a time, over all processes: between reading the last note and adding the next. Raises: `JournalError`."""
+        with contextlib.ExitStack() as stack:
+            try:
+                self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                stack.enter_context(exclusive(self.path.with_name(self.path.name + ".lock")))
+            except OSError as error:
+                raise self._failed("locked", error) from error
+            yield
 
     def append(self, note: str) -> None:
         """Add `note` durably, in a `locked` block. Raises: `JournalError`."""
