@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+from loopwright.errors import UsageError
 from loopwright.policy.plan import draft_plan
 from loopwright.testing.injection.load import parse_suite, shipped_suites
 from loopwright.testing.injection.report import Figures, Part, SuiteRun, bars, figures, run_suite
@@ -48,9 +49,12 @@ def details(run: SuiteRun) -> list[str]:
 
 
 def main(paths: list[str]) -> int:
-    suites: tuple[Suite, ...] = shipped_suites()
-    if paths:
-        suites = tuple(parse_suite(Path(path).read_text(encoding="utf-8"), path) for path in paths)
+    try:
+        suites: tuple[Suite, ...] = tuple(parse_suite(Path(path).read_text(encoding="utf-8"), path) for path in paths)
+    except (OSError, UnicodeDecodeError, UsageError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    suites = suites or shipped_suites()
     started = time.perf_counter()
     runs = [run_suite(suite, draft_plan) for suite in suites]
     wall_s = time.perf_counter() - started
