@@ -8,6 +8,7 @@ import json
 import ssl
 import tracemalloc
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -526,14 +527,23 @@ def test_an_answer_that_is_no_http_is_an_error_of_one_line(reply: bytes) -> None
     assert output.status == "error" and output.value is None and "\n" not in output.message
 
 
-def test_a_server_that_never_answers_times_out_and_a_send_to_it_is_unknown() -> None:
+def test_a_server_that_never_answers_times_out() -> None:
     async def main() -> None:
-        context = ToolContext("run", "c1", "k", FakeSandbox(), None, (), 0.3, lambda: 0)
+        context = replace(CONTEXT, timeout_s=0.3)
         async with serving(lambda _: None) as world:
-            get, send = make([f"127.0.0.1:{world.port}"])
-            url = f"http://127.0.0.1:{world.port}/"
-            assert (await get.call({"url": url}, context)).status == "timeout"
-            output = await send.call({"url": url, "method": "POST", "body": "x"}, context)
+            get, _ = make([f"127.0.0.1:{world.port}"])
+            assert (await get.call({"url": f"http://127.0.0.1:{world.port}/"}, context)).status == "timeout"
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("reply", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort"])
+def test_a_send_without_a_whole_answer_is_unknown(reply: bytes) -> None:
+    async def main() -> None:
+        async with serving(lambda _: reply) as world:
+            _, send = make([f"127.0.0.1:{world.port}"])
+            arguments: dict[str, Json] = {"url": f"http://127.0.0.1:{world.port}/", "method": "POST", "body": "x"}
+            output = await send.call(arguments, CONTEXT)
             assert output.status == "unknown" and output.message.startswith("http.send: sent, and then")
 
     asyncio.run(main())
