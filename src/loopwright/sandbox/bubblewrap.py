@@ -16,7 +16,7 @@ from loopwright.sandbox.capture import Capture
 from loopwright.sandbox.diagnosis import UNKNOWN, explain
 from loopwright.sandbox.handover import hand_over
 from loopwright.sandbox.launch import Ended, Launcher, StageStep
-from loopwright.sandbox.mounts import View, bwrap_arguments, view_of, write_identity
+from loopwright.sandbox.mounts import ETC, View, bwrap_arguments, etc_files, view_of
 from loopwright.sandbox.pool import Pool, Warm
 from loopwright.sandbox.processes import end_all, with_mark_prefix
 from loopwright.sandbox.protocol import ExecResult, ExecSpec
@@ -211,8 +211,7 @@ class BubblewrapSandbox:
             (f"{self._staging}/s{number}" if by_root else str(folder), str(folder))
             for number, folder in enumerate(self._static)
         ]
-        etc = f"{self._staging}/etc" if by_root else str(self._home / "etc")
-        arguments = list(bwrap_arguments(view, staged, static, etc, self._uid))
+        arguments = list(bwrap_arguments(view, staged, static, f"{self._staging}/etc", self._uid))
         descriptors = ["--seccomp", str(SECCOMP_FD), "--info-fd", str(INFO_FD)]
         command = ["--", self._python, "-I", "-S", "-c", _START_CODE]
         ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -228,7 +227,6 @@ class BubblewrapSandbox:
     def _ready_launcher(self) -> Launcher:
         if self._launcher is not None:
             return self._launcher
-        write_identity(self._home / "etc", self._uid)
         try:
             self._staging.mkdir(mode=0o755, parents=True, exist_ok=True)
         except OSError as error:
@@ -237,9 +235,8 @@ class BubblewrapSandbox:
             ) from error
         steps: list[StageStep] = []
         if self._drop_to is not None:
-            steps.append(("bind", str(self._home / "etc"), "etc"))
             steps += [("bind", str(folder), f"s{number}") for number, folder in enumerate(self._static)]
-        self._launcher = Launcher(self._staging, steps, self._drop_to, program())
+        self._launcher = Launcher(self._staging, steps, self._drop_to, program(), ETC, etc_files(self._uid))
         return self._launcher
 
     def _give(self, view: View) -> None:

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,10 +107,25 @@ class Lifeline:
 class Launcher:
     """`drop_to` is the user to become (`None` = we are an ordinary one); `staging` a folder of ours for its mounts."""
 
-    def __init__(self, staging: Path, static: Sequence[StageStep], drop_to: int | None, seccomp: bytes) -> None:
+    def __init__(
+        self,
+        staging: Path,
+        static: Sequence[StageStep],
+        drop_to: int | None,
+        seccomp: bytes,
+        etc_names: Sequence[str],
+        etc_files: Mapping[str, str],
+    ) -> None:
         self._staging = staging
         self._first = json.dumps(
-            {"staging": str(staging), "static": static, "drop_to": drop_to, "filter": seccomp.hex()}
+            {
+                "staging": str(staging),
+                "static": static,
+                "drop_to": drop_to,
+                "filter": seccomp.hex(),
+                "etc_names": etc_names,
+                "etc_files": etc_files,
+            }
         ).encode()
         self._requests: socket.socket | None = None
         self._end: weakref.finalize[[subprocess.Popen[bytes], socket.socket], Launcher] | None = None

@@ -9,14 +9,14 @@ from pathlib import Path
 from loopwright.errors import SandboxError
 from loopwright.sandbox.protocol import ExecSpec
 
-__all__ = ["HOME", "TMPDIR", "Mount", "View", "bwrap_arguments", "view_of", "write_identity"]
+__all__ = ["ETC", "HOME", "TMPDIR", "Mount", "View", "bwrap_arguments", "etc_files", "view_of"]
 
 HOME, TMPDIR = "/tmp/sandbox-home", "/tmp/sandbox-tmp"  # noqa: S108  inside
 
 _TMP_BYTES = 256 << 20
 _SHM_BYTES = 64 << 20
 _SYSTEM_LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
-_ETC = (
+ETC = (
     "alternatives",
     "ca-certificates",
     "ld.so.cache",
@@ -31,7 +31,7 @@ _ETC = (
     "ssl/openssl.cnf",
     "timezone",
 )
-_IDENTITY = ("group", "hosts", "nsswitch.conf", "passwd")
+"""What is copied of this machine's `/etc`: nothing that says who uses it."""
 _TAKEN = ("/", "/usr", "/etc", "/proc", "/dev", "/dev/shm", "/tmp", "/sys")  # noqa: S108
 
 
@@ -92,7 +92,7 @@ def view_of(spec: ExecSpec) -> View:
 
 
 def bwrap_arguments(
-    view: View, staged: Sequence[str], static: Sequence[tuple[str, str]], identity_folder: str, uid: int
+    view: View, staged: Sequence[str], static: Sequence[tuple[str, str]], etc_folder: str, uid: int
 ) -> Iterator[str]:
     """All of them but the program's name, the descriptors and the command. `staged` is where the source of each mount is to be found,
     `static` are such sources with their targets that every command sees read-only. Order matters: later mounts cover earlier ones."""
@@ -122,10 +122,7 @@ def bwrap_arguments(
             yield from ("--symlink", os.readlink(f"/{name}"), f"/{name}")
         elif os.path.isdir(f"/{name}"):
             yield from ("--ro-bind", f"/{name}", f"/{name}")
-    for name in _ETC:
-        yield from ("--ro-bind-try", f"/etc/{name}", f"/etc/{name}")
-    for name in _IDENTITY:
-        yield from ("--ro-bind", f"{identity_folder}/{name}", f"/etc/{name}")
+    yield from ("--ro-bind", etc_folder, "/etc")
     yield from ("--proc", "/proc", "--dev", "/dev")
     yield from ("--size", str(_TMP_BYTES), "--tmpfs", "/tmp", "--size", str(_SHM_BYTES), "--tmpfs", "/dev/shm")  # noqa: S108
     for source, target in static:
@@ -135,23 +132,14 @@ def bwrap_arguments(
     yield from ("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/")
 
 
-def write_identity(folder: Path, uid: int) -> None:
-    """The files of `/etc` that say who is who inside: the user `sandbox`, and `localhost`."""
-    files = {
+def etc_files(uid: int) -> dict[str, str]:
+    """The files of `/etc` that are not this machine's: the user `sandbox`, and `localhost`."""
+    return {
         "passwd": f"root:x:0:0:root:/:/usr/sbin/nologin\nsandbox:x:{uid}:{uid}:sandbox:{HOME}:/bin/sh\n",
         "group": f"root:x:0:\nsandbox:x:{uid}:\n",
         "hosts": "127.0.0.1 localhost sandbox\n::1 localhost ip6-localhost\n",
         "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
     }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            (folder / name).write_text(text, encoding="ascii")
-            (folder / name).chmod(0o644)
-    except OSError as error:
-        raise SandboxError(
-            f"sandbox: files for its /etc cannot be written in {str(folder)!r}: {error}; make it writable"
-        ) from error
 
 
 def _add(found: dict[str, Mount], mount: Mount) -> None:

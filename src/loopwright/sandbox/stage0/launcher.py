@@ -14,6 +14,7 @@ import socket
 import time
 
 from loopwright.sandbox.stage0 import enter
+from loopwright.sandbox.stage0.etc import make_etc
 from loopwright.sandbox.stage0.kernel import CLONE_NEWNS, CLONE_NEWUSER, StepFailed, make_slave, mount, unshare
 from loopwright.sandbox.stage0.watch import memory_bytes, written_bytes
 
@@ -25,6 +26,10 @@ _SCAN_SHARE = 10
 _MESSAGE_BYTES = 1 << 17
 _SAID_BYTES = 4096
 _GIVE_UP_S = 5.0
+
+
+Etc = tuple[list[str], dict[str, str]]
+"""As `etc.make_etc` takes it."""
 
 
 class _Sandbox:
@@ -55,13 +60,19 @@ class _Sandbox:
 
 
 def main(
-    requests: socket.socket, staging: str, static: list[enter.Step], drop_to: int | None, code: int, filter_: int
+    requests: socket.socket,
+    staging: str,
+    static: list[enter.Step],
+    drop_to: int | None,
+    etc: Etc,
+    code: int,
+    filter_: int,
 ) -> None:
     """`code` and `filter_` are memory files: the server that runs inside, and the system call filter."""
     parent = os.getppid()
     parent_handle = os.pidfd_open(parent)
     try:
-        _prepare(staging, static, drop_to)
+        _prepare(staging, static, drop_to, etc)
     except StepFailed as failed:
         requests.send(json.dumps({"step": failed.step, "errno": failed.number, "subject": failed.subject}).encode())
         return
@@ -95,7 +106,7 @@ def main(
                 sandboxes.remove(sandbox)
 
 
-def _prepare(staging: str, static: list[enter.Step], drop_to: int | None) -> None:
+def _prepare(staging: str, static: list[enter.Step], drop_to: int | None, etc: Etc) -> None:
     if drop_to is None:
         uid, gid = os.getuid(), os.getgid()
         unshare(CLONE_NEWUSER | CLONE_NEWNS, "unshare user namespace")
@@ -108,7 +119,8 @@ def _prepare(staging: str, static: list[enter.Step], drop_to: int | None) -> Non
     else:
         unshare(CLONE_NEWNS, "unshare mount namespace")
     make_slave()
-    mount("tmpfs", staging, "tmpfs", "mode=0755,size=1M")
+    mount("tmpfs", staging, "tmpfs", "mode=0755,size=32M")
+    make_etc(f"{staging}/etc", *etc)
     for step in static:
         enter.place(step, staging, by_root=drop_to is not None)
 

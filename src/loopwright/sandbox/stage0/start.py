@@ -22,6 +22,7 @@ def start() -> None:
         said["staging"],
         said["static"],
         said["drop_to"],
+        (said["etc_names"], said["etc_files"]),
         _memory_file("server", marshal.dumps(code)),
         _memory_file("seccomp", bytes.fromhex(said["filter"])),
     )
