@@ -184,8 +184,9 @@ class EgressProxy:
             up_writer.transport.abort()
 
     async def _forward(self, request: ProxyRequest, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        watch = self._broker.stream_scan("request through the proxy")
-        watch.feed(request.head)
+        # Off the loop: a declared canary may have to be fetched, and looking at a piece takes a while.
+        watch = await asyncio.to_thread(self._broker.stream_scan, "request through the proxy")
+        await asyncio.to_thread(watch.feed, request.head)
         up_reader, up_writer = await self._connect(request.url.target)
         try:
             await self._pump(request.head, reader, writer, up_reader, up_writer, watch)
@@ -235,7 +236,7 @@ class EgressProxy:
             await writer.drain()
             data = await reader.read(_CHUNK_BYTES)
             if watch is not None and data:
-                watch.feed(data)
+                await asyncio.to_thread(watch.feed, data)
         with contextlib.suppress(OSError):
             writer.write_eof()
 
