@@ -266,3 +266,17 @@ def test_a_fork_does_not_settle_what_was_in_flight_in_its_parent(journal: Journa
     assert fork.call("mail.send", BOB).status == "ok"
     parent, child = (b.key for b in fork.bodies if isinstance(b, ev.CallIntended))
     assert parent != child
+
+
+def test_two_calls_that_look_the_same_once_they_are_redacted_do_not_share_a_key(journal: Journal) -> None:
+    own = ToolSpec("own.run", "exec", SEND.arguments)
+    tool = FakeTool(own)
+    tokens = ["gh" + "p_" + part * 9 for part in ("a1B2", "c3D4")]
+    crashed(journal, tool, arguments={"to": "notes.txt", "body": tokens[0]})
+    assert ended(recovered(journal, tool)).status == "unknown"
+    at = desk(journal, tool)
+    assert at.call("own.run", {"to": "notes.txt", "body": tokens[1]}).status == "ok"
+    intended = [b for b in at.bodies if isinstance(b, ev.CallIntended)]
+    recorded = {b.call.arguments.sha256 for b in at.bodies if isinstance(b, ev.CallRequested)}
+    assert len(recorded) == 1
+    assert len({b.key for b in intended}) == 2

@@ -92,7 +92,7 @@ def test_an_asked_call_comes_back_at_once_and_the_run_waits(journal: Journal) ->
     assert tool.done == []
 
 
-@pytest.mark.parametrize("name", ["nope", "", "mail.send\u200b", "x" * 500])
+@pytest.mark.parametrize("name", ["nope", "", "mail.send\u200b", "x" * 500, "\ud800"])
 def test_an_unknown_tool_is_denied_and_recorded(journal: Journal, name: str) -> None:
     at = desk(journal, FakeTool(SEND))
     result = at.call(name, {})
@@ -322,12 +322,12 @@ def test_a_secret_in_the_arguments_is_refused_and_written_nowhere(
     assert all(secret.encode() not in data for _, data, _ in journal.raw("r1"))
 
 
-def test_what_looks_like_a_token_does_not_leave_and_may_be_written_to_the_run_s_own_files(journal: Journal) -> None:
+def test_what_looks_like_a_token_does_not_leave_and_may_be_used_inside_the_sandbox(journal: Journal) -> None:
     token = "gh" + "p_" + "a1B2" * 9
-    mail, own = FakeTool(SEND), FakeTool(ToolSpec("own.write", "write_own", SEND.arguments))
+    mail, own = FakeTool(SEND), FakeTool(ToolSpec("own.run", "exec", SEND.arguments))
     at = desk(journal, mail, own)
     assert at.call("mail.send", {"to": "bob@example.org", "body": token}).ruling.rule == "secret.in_arguments"
-    assert at.call("own.write", {"to": "notes.txt", "body": token}).status in ("ok", "asked")
+    assert at.call("own.run", {"to": "notes.txt", "body": token}).status == "ok"
     assert mail.done == []
     assert all(token.encode() not in data for _, data, _ in journal.raw("r1"))
 

@@ -106,7 +106,7 @@ class Gate:
         recorded = self._log.blobs.put(kept, "application/json")
         return Wanted(
             actor=actor,
-            name=found.spec.name if found is not None else tool[:200],
+            name=found.spec.name if found is not None else tool[:200].encode("utf-8", "replace").decode(),
             found=found,
             arguments=data,
             recorded=recorded,

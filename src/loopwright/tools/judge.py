@@ -111,7 +111,8 @@ class Judge:
             undone = entry.ended is not None and entry.ended.status in _REDO
             tried[entry.intended.key] = tried.get(entry.intended.key, True) and undone
         for key, undone in tried.items():
-            if undone:
+            # Of redacted arguments it cannot be told whether they are the same.
+            if undone and not wanted.redacted:
                 return key
         return digest_of(f"{self._log.run_id}\n{call_id}".encode())[:40]
 
