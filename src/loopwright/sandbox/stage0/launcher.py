@@ -16,13 +16,10 @@ import time
 from loopwright.sandbox.stage0 import enter
 from loopwright.sandbox.stage0.etc import make_etc
 from loopwright.sandbox.stage0.kernel import CLONE_NEWNS, CLONE_NEWUSER, StepFailed, make_slave, mount, unshare
-from loopwright.sandbox.stage0.watch import memory_bytes, written_bytes
+from loopwright.sandbox.stage0.watch import Watch
 
 __all__ = ["main"]
 
-_SCAN_S = 0.03
-_SCAN_SHARE = 10
-"""A scan is repeated after this many times what it took, at the earliest: watching must not become the load."""
 _MESSAGE_BYTES = 1 << 17
 _SAID_BYTES = 4096
 _GIVE_UP_S = 5.0
@@ -45,13 +42,7 @@ class _Sandbox:
         self.info_text = b""
         self.errors = errors
         self.said = said
-        self.roots = roots
-        self.memory_limit = 0
-        self.disk_limit = 0
-        self.since_s = 0.0
-        self.free_at_start: dict[str, int] = {}
-        self.next_scan_s = 0.0
-        self.next_disk_s = 0.0
+        self.watch = Watch(roots)
         self.killed: str | None = None
         self.kill_by_s = 0.0
 
@@ -99,7 +90,9 @@ def main(
                     break
         now_s = time.monotonic()
         for sandbox in list(sandboxes):
-            _watch(sandbox, now_s)
+            over = sandbox.watch.over(sandbox.first, now_s)
+            if over is not None:
+                _kill(sandbox, over)
             if sandbox.kill_by_s and now_s >= sandbox.kill_by_s:
                 _signal(sandbox.outer_handle)
             if sandbox.outer == 0:
@@ -187,9 +180,10 @@ def _serve(sandbox: _Sandbox, fd: int, poller: "select.poll") -> None:
         except OSError:
             message = b""
         if message[:1] == b"W":
-            _begin(sandbox, message)
+            _, memory, disk = message.split()
+            sandbox.watch.begin(int(memory), int(disk))
         elif message[:1] == b"I":
-            sandbox.memory_limit = sandbox.disk_limit = 0
+            sandbox.watch.end()
         else:
             _kill(sandbox, "asked")
             if not message:
@@ -223,7 +217,7 @@ def _kill(sandbox: _Sandbox, why: str) -> None:
     """The first process inside takes all others with it, and `bwrap` ends only when the kernel has put away the last of them."""
     if sandbox.killed is None:
         sandbox.killed = why
-    sandbox.memory_limit = sandbox.disk_limit = 0
+    sandbox.watch.end()
     if sandbox.first_handle >= 0:
         _signal(sandbox.first_handle)
     sandbox.kill_by_s = time.monotonic() + _GIVE_UP_S
@@ -272,44 +266,9 @@ def _read(fd: int) -> bytes:
         return b""
 
 
-def _begin(sandbox: _Sandbox, message: bytes) -> None:
-    """A command begins: `W <memory> <disk>`, both in bytes."""
-    _, memory, disk = message.split()
-    sandbox.memory_limit, sandbox.disk_limit = int(memory), int(disk)
-    sandbox.since_s = time.time()
-    sandbox.free_at_start = {root: _free(root) for root in sandbox.roots}
-    sandbox.next_scan_s = sandbox.next_disk_s = time.monotonic() + _SCAN_S
-
-
-def _watch(sandbox: _Sandbox, now_s: float) -> None:
-    if sandbox.memory_limit and sandbox.first and now_s >= sandbox.next_scan_s:
-        used = memory_bytes(sandbox.first, sandbox.memory_limit)
-        if used > sandbox.memory_limit:
-            _kill(sandbox, "memory")
-            return
-        took_s = time.monotonic() - now_s
-        sandbox.next_scan_s = now_s + max(_SCAN_S, _SCAN_SHARE * took_s)
-    if sandbox.disk_limit and now_s >= sandbox.next_disk_s:
-        started_s = time.monotonic()
-        # Asking the file system is one call; the files are counted only when it has lost as much, to whomever.
-        lost = [root for root, free in sandbox.free_at_start.items() if free - _free(root) > sandbox.disk_limit]
-        if lost and written_bytes(sandbox.free_at_start, sandbox.since_s) > sandbox.disk_limit:
-            _kill(sandbox, "disk")
-            return
-        sandbox.next_disk_s = now_s + max(_SCAN_S, _SCAN_SHARE * (time.monotonic() - started_s))
-
-
-def _free(root: str) -> int:
-    try:
-        info = os.statvfs(root)
-    except OSError:
-        return 0
-    return info.f_bfree * info.f_frsize
-
-
 def _patience_ms(sandboxes: list[_Sandbox]) -> int | None:
     """`None` = until something happens."""
-    times = [s.next_scan_s for s in sandboxes if s.memory_limit] + [s.next_disk_s for s in sandboxes if s.disk_limit]
+    times = [s.watch.next_s for s in sandboxes if s.watch.next_s]
     times += [s.kill_by_s for s in sandboxes if s.kill_by_s]
     if not times:
         return None

@@ -4,11 +4,52 @@ who leaves its parent becomes a child of the sandbox's first process.
 
 import os
 import stat
+import time
 from collections.abc import Iterable
 
-__all__ = ["memory_bytes", "written_bytes"]
+__all__ = ["Watch", "memory_bytes", "written_bytes"]
 
 _PAGE_BYTES = os.sysconf("SC_PAGESIZE")
+_SCAN_S = 0.03
+_SCAN_SHARE = 10
+"""A scan is repeated after this many times what it took, at the earliest: watching must not become the load."""
+
+
+class Watch:
+    """One sandbox's use while a command runs in it. `roots` are the folders that it can fill. `next_s` is when to look again on the
+    monotonic clock, 0 = not at all."""
+
+    def __init__(self, roots: list[str]) -> None:
+        self._roots = roots
+        self._memory_limit = 0
+        self._disk_limit = 0
+        self._since_s = 0.0
+        self._free_at_start: dict[str, int] = {}
+        self.next_s = 0.0
+
+    def begin(self, memory_limit: int, disk_limit: int) -> None:
+        """Both in bytes, 0 = not watched."""
+        self._memory_limit, self._disk_limit = memory_limit, disk_limit
+        self._since_s = time.time()
+        self._free_at_start = {root: _free(root) for root in self._roots}
+        self.next_s = time.monotonic() + _SCAN_S if memory_limit or disk_limit else 0.0
+
+    def end(self) -> None:
+        self.next_s = 0.0
+
+    def over(self, first: int, now_s: float) -> str | None:
+        """`memory` or `disk` when there is more than allowed; `first` is the first process inside, 0 = not known yet."""
+        if not self.next_s or now_s < self.next_s:
+            return None
+        if first and self._memory_limit and memory_bytes(first, self._memory_limit) > self._memory_limit:
+            return "memory"
+        if self._disk_limit:
+            # Asking the file system is one call; the files are counted only when it has lost as much, to whomever.
+            lost = any(free - _free(root) > self._disk_limit for root, free in self._free_at_start.items())
+            if lost and written_bytes(self._roots, self._since_s) > self._disk_limit:
+                return "disk"
+        self.next_s = now_s + max(_SCAN_S, _SCAN_SHARE * (time.monotonic() - now_s))
+        return None
 
 
 def memory_bytes(first: int, enough: int) -> int:
@@ -75,3 +116,11 @@ def _read(path: str) -> bytes:
             return file.read()
     except OSError:
         return b""
+
+
+def _free(root: str) -> int:
+    try:
+        info = os.statvfs(root)
+    except OSError:
+        return 0
+    return info.f_bfree * info.f_frsize
