@@ -292,6 +292,9 @@ def test_a_hanging_server_costs_the_calls_own_time(tmp_path: Path) -> None:
 
     async def act(box: McpToolbox) -> None:
         assert (await bench.echo(box, timeout_s=0.5)).status == "timeout"
+        # It reads nothing any more either: what does not fit into the socket must not hold us.
+        assert (await bench.echo(box, "x" * 900_000, timeout_s=0.5)).status == "timeout"
+        assert (await bench.echo(box, timeout_s=0.5)).status in ("timeout", "error")
 
     bench.scene(act)
 

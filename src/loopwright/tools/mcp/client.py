@@ -6,10 +6,11 @@ gate. The SDK's session lives in a task of its own, since it must be entered and
 
 import asyncio
 import contextlib
+import importlib.util
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING
 
-from loopwright.errors import ActionError
+from loopwright.errors import ActionError, UsageError
 from loopwright.policy.values import Json
 from loopwright.tools.approvals.safe_text import shown
 from loopwright.tools.mcp.process import ServerProcess
@@ -32,10 +33,9 @@ class Ended(ActionError):
 
 
 class Client:
-    """A server that answered the handshake. `changed` becomes true when the server says that its lists did; the reader resets it."""
+    """A server that answered the handshake."""
 
     def __init__(self, process: ServerProcess) -> None:
-        self.changed = False
         self._process = process
         self._recorder = Recorder()
         self._session: asyncio.Future[ClientSession] = asyncio.get_running_loop().create_future()
@@ -47,6 +47,11 @@ class Client:
     @property
     def gone(self) -> bool:
         return self._gone.is_set()
+
+    @property
+    def changed(self) -> bool:
+        """Whether the server said, since `surface` asked last, that its lists changed."""
+        return self._recorder.changed
 
     async def open(self, timeout_s: float) -> None:
         """Shake hands. Raises: `ActionError` when the server does not, in time and as the protocol says."""
@@ -71,7 +76,7 @@ class Client:
         async with self._guard("its lists", timeout_s):
             session = await self._session
             # Reset before asking: a change that is announced while we ask is asked about again.
-            self.changed = False
+            self._recorder.changed = False
             tools = await self._list("tools", session) if "tools" in offered else []
             prompts = await self._list("prompts", session) if "prompts" in offered else []
         return Surface.of(self._opening, tools, prompts)
@@ -133,7 +138,7 @@ class Client:
         outgoing = Outgoing(self._process.writer, self._recorder)
         info = Implementation(name="loopwright", version="0")
         try:
-            async with ClientSession(incoming, outgoing, message_handler=self._heard, client_info=info) as session:
+            async with ClientSession(incoming, outgoing, client_info=info) as session:
                 self._session.set_result(session)
                 ends = [asyncio.ensure_future(event.wait()) for event in (self._close, self._gone)]
                 try:
@@ -145,12 +150,6 @@ class Client:
             self._gone.set()
             if not self._session.done():
                 self._session.cancel()
-
-    async def _heard(self, message: object) -> None:
-        from mcp_types import PromptListChangedNotification, ToolListChangedNotification
-
-        if isinstance(message, ToolListChangedNotification | PromptListChangedNotification):
-            self.changed = True
 
     @contextlib.asynccontextmanager
     async def _guard(self, what: str, timeout_s: float, quiet: bool = False) -> AsyncIterator[None]:
@@ -173,7 +172,10 @@ class Client:
 
 
 async def connected(process: ServerProcess, timeout_s: float) -> Client:
-    """A client that shook hands; the process is closed when it cannot be. Raises: `ActionError`."""
+    """A client that shook hands; the process is closed when it cannot be. Raises: `ActionError`, `UsageError` without the SDK."""
+    if importlib.util.find_spec("mcp") is None:
+        await process.close()
+        raise UsageError("MCP servers need the package 'mcp', which is not installed; install 'loopwright[mcp]'")
     client = Client(process)
     try:
         await client.open(timeout_s)

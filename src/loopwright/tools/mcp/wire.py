@@ -21,18 +21,21 @@ if TYPE_CHECKING:
 __all__ = ["Incoming", "Outgoing", "Recorder", "quiet_sdk"]
 
 _KEPT = frozenset({"initialize", "server/discover", "tools/list", "prompts/list"})
+_CHANGES = frozenset({"notifications/tools/list_changed", "notifications/prompts/list_changed"})
 _BETWEEN_REQUESTS_BYTES = 32 << 20
 _BETWEEN_REQUESTS_MESSAGES = 5_000
 _GARBAGE_LINES = 16
 
 
 class Recorder:
-    """Keeps the raw result of each request in `_KEPT`, exactly as it lay on the wire, until it is taken; and why a connection ended."""
+    """Keeps the raw result of each request in `_KEPT`, exactly as it lay on the wire, until it is taken; why a connection ended; and
+    whether the server said that its lists changed."""
 
     def __init__(self) -> None:
         self._asked: dict[int | str, str] = {}
         self._answers: dict[str, Json] = {}
         self.fault = ""
+        self.changed = False
         self._bytes = 0
         self._messages = 0
 
@@ -47,6 +50,9 @@ class Recorder:
         self._messages += 1
         if self._bytes > _BETWEEN_REQUESTS_BYTES or self._messages > _BETWEEN_REQUESTS_MESSAGES:
             raise ActionError(f"it flooded us: {self._messages} messages, {self._bytes} bytes without being asked")
+        if isinstance(raw, dict) and raw.get("method") in _CHANGES:
+            # Noted here, in the order of the wire: the SDK's own handler runs beside the answer that came behind it.
+            self.changed = True
         if isinstance(raw, dict) and "result" in raw and isinstance(raw.get("id"), int | str):
             method = self._asked.pop(raw["id"], None)  # type: ignore[arg-type]
             if method is not None:
@@ -163,6 +169,9 @@ class Outgoing(_Stream):
         text = item.message.model_dump_json(by_alias=True, exclude_unset=True)
         try:
             self._writer.write(text.encode() + b"\n")
-            await self._writer.drain()
+            # Only a request waits for a server that does not read: its caller has a time limit. The SDK sends the courtesy of a
+            # cancellation shielded from cancelling, which cost seconds after every time-out.
+            if isinstance(item.message, JSONRPCRequest):
+                await self._writer.drain()
         except (ConnectionError, RuntimeError):
             raise BrokenResourceError from None

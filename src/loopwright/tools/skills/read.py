@@ -10,6 +10,7 @@ The format has six keys and none for hosts and secrets, so those stand in `metad
 What stands there is a wish. It can only take rights away from what the user gave; see `rights`.
 """
 
+import importlib.util
 from pathlib import Path
 
 from loopwright.errors import UsageError
@@ -42,8 +43,10 @@ class Declared(Value, frozen=True):
 def read_skill(folder: Path, tree: SkillTree) -> Declared:
     """What the SKILL.md in `tree` says; `folder` gives the name that it must have.
 
-    Raises: `SkillRefused` with every fault that the reference library finds.
+    Raises: `SkillRefused` with every fault that the reference library finds; `UsageError` when that library is not installed.
     """
+    if importlib.util.find_spec("skills_ref") is None:
+        raise UsageError("skills need the package 'skills-ref', which is not installed; install 'loopwright[skills]'")
     from skills_ref.errors import SkillError  # type: ignore[import-untyped]
     from skills_ref.parser import parse_frontmatter  # type: ignore[import-untyped]
     from skills_ref.validator import validate_metadata  # type: ignore[import-untyped]
