@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from loopwright.sandbox.visible import visible_folders
+from loopwright.sandbox.visible import named_files, visible_folders
 
 
 def _made(*folders: Path) -> None:
@@ -69,3 +69,12 @@ def test_a_link_is_seen_by_its_name_and_where_it_leads(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "real")
     seen = visible_folders(path=str(tmp_path / "link/bin"), prefixes=(), home=None, root=tmp_path / "repo")
     assert seen == (tmp_path / "link", tmp_path / "real")
+
+
+def test_a_command_shows_the_files_that_it_names_and_no_folder(tmp_path: Path) -> None:
+    script = tmp_path / "propose.py"
+    script.touch()
+    (tmp_path / "link.py").symlink_to(script)
+    assert named_files(("python", str(script), str(tmp_path), "/nonexistent", "propose.py", "/usr/bin/env")) == (script,)
+    assert named_files(("sh", "-c", f"cd x && python {tmp_path}/link.py --flag 'unbalanced")) == ()
+    assert named_files(("sh", "-c", f"cd x && python {tmp_path}/link.py")) == (tmp_path / "link.py", script)

@@ -6,16 +6,18 @@ it is an install prefix, one that has a `lib`, and of `~/.local` only `bin` and 
 """
 
 import os
+import shlex
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-__all__ = ["SYSTEM", "visible_folders"]
+__all__ = ["SYSTEM", "named_files", "visible_folders"]
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 """What every backend shows anyway."""
 
 _PROGRAM_FOLDERS = ("bin", "sbin", "shims")
 _PTH_BYTES = 64 << 10
+_WORD_CHARS = 4096
 
 
 def visible_folders(
@@ -104,3 +106,23 @@ def _holds(folder: Path, place: Path | None) -> bool:
 
 def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))
+
+
+def named_files(argv: Iterable[str]) -> tuple[Path, ...]:
+    """The files that a command of the loop file names by their full path: who wrote it there means it to be used.
+
+    Only for commands that the user wrote; never for what an actor asks to run. Folders and what is not there are left out.
+    """
+    found: dict[Path, None] = {}
+    for word in argv:
+        if len(word) > _WORD_CHARS:
+            continue  # a program's text, not a word
+        try:
+            parts = shlex.split(word) if any(mark in word for mark in " \t\n;&|") else [word]
+        except ValueError:
+            continue
+        for part in parts:
+            if part.startswith("/") and "\0" not in part and os.path.isfile(part):
+                path = Path(part)
+                found.update((p, None) for p in (path, _real(path)) if not _system(p))
+    return tuple(found)

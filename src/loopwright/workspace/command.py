@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from loopwright.sandbox.protocol import ExecSpec, Limits
+from loopwright.sandbox.visible import named_files
 from loopwright.workspace.protocol import Candidate
 
 __all__ = ["command_in", "file_mode", "untouched_files"]
@@ -22,7 +23,8 @@ def command_in(
     readable: tuple[Path, ...] = (),
     limits: Limits | None = None,
 ) -> ExecSpec:
-    """`argv` in the candidate's folder, which it may write to, as it may to `writable`; `readable` it may look into."""
+    """`argv`, a command of the loop file or ours, in the candidate's folder, which it may write to, as it may to `writable`; `readable`
+    it may look into, and the files that it names by their full path."""
     overlays = candidate.overlays
     return ExecSpec(
         argv=argv,
@@ -33,7 +35,7 @@ def command_in(
         stdin=stdin,
         # An overlay brings its own folder; there is nothing at its target on this machine that could be shown.
         writable=writable if overlays else (candidate.path, *writable),
-        readable=readable,
+        readable=(*readable, *named_files(argv)),
         overlays=overlays,
         limits=limits or Limits(),
     )

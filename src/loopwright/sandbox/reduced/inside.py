@@ -139,4 +139,5 @@ def guard():
     os._exit(os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else 1)
 
 
-guard()
+if __name__ == "__main__":
+    guard()
