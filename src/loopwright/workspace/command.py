@@ -35,7 +35,9 @@ def command_in(
         stdin=stdin,
         # An overlay brings its own folder; there is nothing at its target on this machine that could be shown.
         writable=writable if overlays else (candidate.path, *writable),
-        readable=(*readable, *named_files(argv)),
+        # A link in a folder that is shown anyway (an environment's `python`) leads to its file by itself, and bwrap cannot put a file
+        # in its place there.
+        readable=(*readable, *(file for file in named_files(argv) if not file.is_symlink())),
         overlays=overlays,
         limits=limits or Limits(),
     )
