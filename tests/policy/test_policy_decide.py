@@ -274,9 +274,27 @@ def test_a_first_name_that_two_people_have_names_neither() -> None:
 
 def test_an_output_cannot_borrow_the_label_of_another_field() -> None:
     """A key that is written like a path, in a text that anybody can write, stays what it is."""
-    forged = {"[0].sender": "eve@evil.example", "[0].id": "m17"}
+    forged = {"[0].ticket": "EV12IL34"}
     now = having(past=(past(1, "list_mails", forged),))
-    assert ruled("send_mail", now, to="eve@evil.example", body="x").rule == "ask.hole.target"
+    assert ruled("send_mail", now, to="bob@firm.example", body="see EV12IL34").rule == "ask.content.identifier"
+    real = having(past=(past(1, "list_mails", [{"ticket": "EV12IL34"}]),))
+    assert ruled("send_mail", real, to="bob@firm.example", body="see EV12IL34").verdict == "allow"
+
+
+@pytest.mark.parametrize("free", ["[].id", "[].sender"])
+def test_an_item_is_named_and_trusted_by_what_its_own_system_wrote_alone(free: str) -> None:
+    """Whoever may write the id or the sender of a mail would otherwise choose who gets the answer."""
+    fields = tuple(msgspec.structs.replace(f, trust="free") if f.path == free else f for f in MAILBOX)
+    now = having(manifest=(msgspec.structs.replace(SPECS[0], output=fields), *SPECS[1:]))
+    assert ruled("send_mail", NOW, to="zoe@there.example", body="x").verdict == "allow"
+    assert ruled("send_mail", now, to="zoe@there.example", body="x").rule == "ask.hole.target"
+
+
+@pytest.mark.parametrize("changes", [{"trust": "free"}, {"private": True}])
+def test_an_identifier_from_a_free_or_private_field_is_asked_about(changes: dict[str, object]) -> None:
+    fields = tuple(msgspec.structs.replace(f, **changes) if f.path == "[].ticket" else f for f in MAILBOX)
+    now = having(manifest=(msgspec.structs.replace(SPECS[0], output=fields), *SPECS[1:]))
+    assert ruled("send_mail", now, to="bob@firm.example", body="TCK-88121").rule == "ask.content.identifier"
 
 
 def test_one_amendment_of_the_plan_may_be_asked_for_and_the_next_is_denied() -> None:

