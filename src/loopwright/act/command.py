@@ -3,7 +3,9 @@
 What it prints is shown to people and never believed. The protocol is described in docs/reference/command-proposer.md.
 """
 
+import dataclasses
 import json
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from loopwright.act.digest import changes_digest
@@ -24,6 +26,8 @@ from loopwright.workspace.workshop import Workshop
 __all__ = ["PROTOCOL", "CommandProposer", "task"]
 
 PROTOCOL = 1
+ACTOR = "command"
+"""Who calls tools through the door, for policy, approvals and audit."""
 _CONTENT_BYTES = 4 << 20
 _TAIL_CHARS = 4_000
 _RATIONALE_CHARS = 4_000
@@ -39,23 +43,31 @@ class CommandProposer:
         """Raises: `ActionError` when the program is not found, fails, does not end, or writes a result that cannot be used;
         `UsageError`, `WorkspaceError`, `SandboxError`."""
         shop.progress(f"running {self._rung.run}")
-        with (
-            shop.workspace.checkout(request.tree, "propose") as candidate,
+        async with AsyncExitStack() as stack:
+            candidate = stack.enter_context(shop.workspace.checkout(request.tree, "propose"))
             # Outside the copy: the result is no part of the edit.
-            answer_folder("result") as own,
-        ):
+            own = stack.enter_context(answer_folder("result"))
+            door = None
+            if shop.tools is not None:
+                door = await stack.enter_async_context(shop.tools.open(ACTOR, shop.action_id))
             result_at = own / "result.json"
-            done = await shop.sandbox.run(
-                command_in(
-                    candidate,
-                    split_command(self._rung.run),
-                    timeout_s=shop.timeout_s,
-                    action_id=f"{shop.run_id}/{shop.action_id}",
-                    env={"LOOPWRIGHT_RESULT": str(result_at)},
-                    stdin=task(request, shop.blobs),
-                    writable=(own,),
-                )
+            spec = command_in(
+                candidate,
+                split_command(self._rung.run),
+                timeout_s=shop.timeout_s,
+                action_id=f"{shop.run_id}/{shop.action_id}",
+                env={"LOOPWRIGHT_RESULT": str(result_at), **({} if door is None else door.env)},
+                stdin=task(request, shop.blobs),
+                writable=(own,),
             )
+            if door is not None:
+                spec = dataclasses.replace(spec, binds=(*spec.binds, *door.binds))
+            done = await shop.sandbox.run(spec)
+            if door is not None and door.failure is not None:
+                raise door.failure
+            if door is not None and door.asks:
+                # It asks again for the very same call once a person has said yes; what it did until here is thrown away.
+                return ProposeResult((), False, f"waits for a person: {', '.join(door.asks)}")
             self._refuse_failure(done, shop)
             said = _result(result_at)
             changes = candidate.harvest(shop.blobs)

@@ -83,7 +83,7 @@ class Driver:
         started = ev.DriverStarted(
             self._driver_id, socket.gethostname(), os.getpid(), __version__, self._performer.sandbox_description
         )
-        fresh: list[ev.Body] = [started]
+        fresh: list[ev.Body] = [started, *await self._performer.settle_calls(state)]
         for flying in state.inflight:
             fresh += await self._performer.reconcile(state, flying.action)
         return self._append(state, fresh)

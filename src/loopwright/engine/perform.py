@@ -9,6 +9,7 @@ from typing import Literal, cast
 import msgspec
 
 from loopwright.engine.beats import Beats
+from loopwright.engine.boundary import Boundary
 from loopwright.engine.site import Site
 from loopwright.errors import ActionError, LoopwrightError
 from loopwright.kernel import events as ev
@@ -24,6 +25,7 @@ from loopwright.kernel.values import (
     Spend,
     Verdict,
 )
+from loopwright.policy.policy import Policy
 from loopwright.workspace.git_workspace import GitWorkspace
 from loopwright.workspace.workshop import Workshop
 
@@ -38,8 +40,19 @@ Status = Literal["error", "timeout", "denied", "unknown", "cancelled"]
 class SitePerformer:
     """Performs the actions of one run on one site. `progress` shows a line to who watches."""
 
-    def __init__(self, site: Site, run_id: str, progress: Callable[[str], None] = lambda line: None) -> None:
+    def __init__(
+        self,
+        site: Site,
+        run_id: str,
+        progress: Callable[[str], None] = lambda line: None,
+        *,
+        policy: Policy | None = None,
+        attended: bool = True,
+    ) -> None:
         self._site = site
+        self._policy = policy
+        self._attended = attended
+        self._boundary: Boundary | None = None
         self._run_id = run_id
         self._progress = progress
         self._workspace: GitWorkspace | None = None
@@ -70,6 +83,13 @@ class SitePerformer:
             return self._failed(
                 state, action, started_s, "error", message, f"{type(error).__name__} in {frame.name}", trace
             )
+
+    async def settle_calls(self, state: State) -> list[ev.Body]:
+        if not state.calls:
+            return []
+        # A policy that was taken away meanwhile grants nothing; what was begun under it is asked after all the same.
+        boundary = self._tools() or Boundary(self._site, self._run_id, Policy(), self._site.env)
+        return await boundary.settle()
 
     async def reconcile(self, state: State, action: Action) -> list[ev.Body]:
         """A keep is asked of the branch; whatever else was in flight is unknown, and its reserve counts as spent."""
@@ -139,7 +159,13 @@ class SitePerformer:
             seed=state.seed,
             now_ms=self._site.now_ms,
             progress=self._progress,
+            tools=self._tools(),
         )
+
+    def _tools(self) -> Boundary | None:
+        if self._boundary is None and self._policy is not None:
+            self._boundary = Boundary(self._site, self._run_id, self._policy, self._site.env, attended=self._attended)
+        return self._boundary
 
     def _workspace_of_sandbox(self) -> GitWorkspace:
         """Candidates are made for what the sandbox can do: copies on write where it mounts them, owned by who it runs as."""

@@ -24,3 +24,7 @@ class Performer(Protocol):
     async def reconcile(self, state: State, action: Action) -> list[Body]:
         """How an action ended whose driver died: asked of the world, else `ActionFailed` with status `unknown`."""
         ...
+
+    async def settle_calls(self, state: State) -> list[Body]:
+        """How the tool calls ended that a dead driver left without an outcome: asked of the world where it can be, never redone."""
+        ...

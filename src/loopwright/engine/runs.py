@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from loopwright import __version__
+from loopwright.engine.boundary import read_policy
 from loopwright.engine.drive import Driver
 from loopwright.engine.perform import SitePerformer
 from loopwright.engine.site import Site, new_run_id
@@ -109,11 +110,14 @@ def driver_for(
     run_id: str,
     watch: Callable[[ev.Event], None] = lambda event: None,
     progress: Callable[[str], None] = lambda line: None,
+    *,
+    attended: bool = True,
 ) -> Driver:
+    """`attended`: somebody is there who can be asked. Raises: `UsageError` for a policy file that cannot be used."""
     return Driver(
         site.journal,
         run_id,
-        SitePerformer(site, run_id, progress),
+        SitePerformer(site, run_id, progress, policy=read_policy(site.repository.root), attended=attended),
         driver_id=f"{socket.gethostname()}:{os.getpid()}:{new_run_id()}",
         now_ms=site.now_ms,
         watch=watch,

@@ -3,7 +3,7 @@
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from loopwright.engine.isolation import HOMES, Isolation, isolation_of, proved
@@ -32,6 +32,9 @@ class Site:
     isolation: Isolation
     runtime_dir: Path
     now_ms: Clock
+    redactor: Redactor
+    """The one that everything written goes through; it learns secrets as they are loaded."""
+    env: Mapping[str, str] = field(repr=False)
 
     def run_dir(self, run_id: str) -> Path:
         return self.runtime_dir / "runs" / run_id
@@ -56,9 +59,8 @@ def open_site(
     repository = Repository.find(directory)
     runtime_dir = repository.root / RUNTIME_DIR
     isolation = isolation_of(repository.root, runtime_dir, env, unsandboxed=unsandboxed)
-    journal = open_journal(
-        repository.root, env.get("LOOPWRIGHT_JOURNAL") or None, now_ms=now_ms, redactor=Redactor.from_environment(env)
-    )
+    redactor = Redactor.from_environment(env)
+    journal = open_journal(repository.root, env.get("LOOPWRIGHT_JOURNAL") or None, now_ms=now_ms, redactor=redactor)
     repository.exclude_runtime_dir()
     return Site(
         repository=repository,
@@ -67,6 +69,8 @@ def open_site(
         isolation=isolation,
         runtime_dir=runtime_dir,
         now_ms=now_ms,
+        redactor=redactor,
+        env=env,
     )
 
 

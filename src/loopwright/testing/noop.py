@@ -92,6 +92,9 @@ class NoopPerformer:
             case Deliver(how=how):
                 return ev.Delivered(action.id, how, (), spend)
 
+    async def settle_calls(self, state: State) -> list[ev.Body]:
+        return []
+
     async def reconcile(self, state: State, action: Action) -> list[ev.Body]:
         return [
             ev.ActionFailed(
