@@ -41,6 +41,7 @@ async def serve(
     import asyncio
 
     from loopwright.engine import runs
+    from loopwright.engine.audit import checkpoint_or_say
     from loopwright.engine.log import Line
     from loopwright.engine.report import write_run_report
     from loopwright.engine.service import Service, ServiceParts, run_service
@@ -55,8 +56,16 @@ async def serve(
         )
         runs.start(site, loop_file, options)
 
+    unsigned: set[str] = set()
+
+    def say_unsigned(why: str) -> None:
+        if why not in unsigned:
+            unsigned.add(why)
+            log.say(Line(site.now_ms(), "fault", why))
+
     def report(run_id: str) -> None:
         write_run_report(site, run_id)
+        checkpoint_or_say(site, say_unsigned)
 
     with only_service(site.runtime_dir):
         service = Service(

@@ -1,26 +1,24 @@
-"""The verbs that steer a run from outside: pause, stop, approve, deny, fork, replay."""
+"""The verbs that steer a run from outside: pause, stop, fork, replay."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from loopwright.cli.options import Directory, Json, MaxIterations, MaxUsd, RunName, Unsandboxed
 
 if TYPE_CHECKING:
+    from loopwright.engine.site import Site
     from loopwright.kernel.events import Body
 
-__all__ = ["register"]
+__all__ = ["register", "take_over"]
 
 Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason, kept in the journal.")]
-AskName = Annotated[str, typer.Argument(metavar="ID", help="As `loopwright approvals` shows it: RUN:ASK.")]
 
 
 def register(app: typer.Typer) -> None:
     app.command("pause")(pause)
     app.command("stop")(stop)
-    app.command("approve")(approve)
-    app.command("deny")(deny)
     app.command("fork")(fork)
     app.command("replay")(replay)
 
@@ -43,16 +41,6 @@ def stop(
     from loopwright.kernel import events as ev
 
     _ask_run(run, ev.StopRequested("person", why), directory, unsandboxed=unsandboxed, as_json=as_json)
-
-
-def approve(ask: AskName, why: Why = "", directory: Directory = Path(), as_json: Json = False) -> None:
-    """Answer a waiting question with yes."""
-    _answer(ask, "approve", why, directory, as_json=as_json)
-
-
-def deny(ask: AskName, why: Why = "", directory: Directory = Path(), as_json: Json = False) -> None:
-    """Answer a waiting question with no."""
-    _answer(ask, "deny", why, directory, as_json=as_json)
 
 
 def fork(
@@ -114,22 +102,25 @@ def replay(run: RunName, directory: Directory = Path(), as_json: Json = False) -
     raise typer.Exit(result.exit_code)
 
 
-def _answer(ask: str, answer: Literal["approve", "deny"], why: str, directory: Path, *, as_json: bool) -> None:
-    from loopwright.errors import UsageError
-    from loopwright.kernel import events as ev
+def take_over(site: "Site", run_id: str, asked: str, *, as_json: bool) -> None:
+    """What was asked of the run is written: say so when a process drives it, else drive it here and end with its exit code."""
+    from loopwright.cli.console import emit, say
+    from loopwright.cli.foreground import drive_to_end
+    from loopwright.engine import runs
 
-    run, separator, ask_id = ask.rpartition(":")
-    if not separator:
-        raise UsageError(f"{ask!r}: expected RUN:ASK as `loopwright approvals` shows it")
-    _ask_run(run, ev.Answered(ask_id, answer, "person", why), directory, as_json=as_json)
+    if runs.is_driven(site, run_id):
+        if as_json:
+            emit({"run": run_id, "requested": asked, "exit_code": 0, "stop_reason": "requested"})
+        else:
+            say(f"asked run {run_id} to take the {asked}; `loopwright status {run_id}` shows it")
+        return
+    drive_to_end(site, run_id, as_json=as_json)
 
 
 def _ask_run(run: str, body: "Body", directory: Path, *, as_json: bool, unsandboxed: bool = False) -> None:
     """Append the request; when nobody drives the run, take it over to carry the request out."""
     import os
 
-    from loopwright.cli.console import emit, say
-    from loopwright.cli.foreground import drive_to_end
     from loopwright.engine import runs
     from loopwright.engine.site import open_site
     from loopwright.errors import UsageError
@@ -140,16 +131,7 @@ def _ask_run(run: str, body: "Body", directory: Path, *, as_json: bool, unsandbo
     state = runs.load(site, run_id)
     if state.finished is not None:
         raise UsageError(f"run {run_id} is finished already ({state.finished.reason}: {state.finished.summary})")
-    if isinstance(body, ev.Answered) and not any(a.ask_id == body.ask_id for a in state.asks):
-        raise UsageError(f"{run_id}:{body.ask_id}: nothing of that name waits; `loopwright approvals` shows what does")
     if isinstance(body, ev.PauseRequested) and state.paused is not None:
         raise UsageError(f"run {run_id} is paused already ({state.paused}); `loopwright resume {run_id}` goes on")
     runs.request(site, run_id, body)
-    if runs.is_driven(site, run_id):
-        asked = {"pause_requested": "pause", "stop_requested": "stop", "answered": "answer"}[ev.kind_of(body)]
-        if as_json:
-            emit({"run": run_id, "requested": asked, "exit_code": 0, "stop_reason": "requested"})
-        else:
-            say(f"asked run {run_id} to take the {asked}; `loopwright status {run_id}` shows it")
-        return
-    drive_to_end(site, run_id, as_json=as_json)
+    take_over(site, run_id, {"pause_requested": "pause", "stop_requested": "stop"}[ev.kind_of(body)], as_json=as_json)

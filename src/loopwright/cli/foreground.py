@@ -9,6 +9,7 @@ import typer
 
 from loopwright.cli.console import emit, note, say
 from loopwright.cli.live import watcher
+from loopwright.engine.audit import checkpoint_or_say
 from loopwright.engine.report import write_run_report
 from loopwright.engine.runs import driver_for, notes, request
 from loopwright.engine.site import Site
@@ -49,6 +50,7 @@ def drive_to_end(site: Site, run_id: str, *, as_json: bool, unattended: bool = F
             request(site, run_id, ev.Answered(ask.ask_id, "deny", "unattended", why))
         state, interrupted = asyncio.run(_drive(site, run_id, as_json=as_json))
     report = write_run_report(site, run_id)
+    checkpoint_or_say(site, note)
     result = _result(site, run_id, state, report, interrupted=interrupted)
     if as_json:
         emit(result)

@@ -1,4 +1,4 @@
-"""The verbs that look and change nothing: ls, status, show, log, cost, approvals."""
+"""The verbs that look and change nothing: ls, status, show, log, cost."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +36,6 @@ def register(app: typer.Typer) -> None:
     app.command("show")(show)
     app.command("log")(log)
     app.command("cost")(cost)
-    app.command("approvals")(approvals)
 
 
 def ls(directory: Directory = Path(), as_json: Json = False) -> None:
@@ -200,31 +199,6 @@ def cost(
         )
     total = sum(view.own.usd_micros for view in views)
     say(f"total ${total / 1_000_000:.4f}")
-
-
-def approvals(directory: Directory = Path(), as_json: Json = False) -> None:
-    """What waits for a person."""
-    import os
-
-    from loopwright.cli.console import emit, say
-    from loopwright.engine import runs
-    from loopwright.engine.report import view_of
-    from loopwright.engine.site import open_site
-
-    site = open_site(directory, os.environ)
-    open_asks = [
-        (view.run_id, ask)
-        for head in runs.run_heads(site)
-        for view in (view_of(site, head.run_id),)
-        for ask in view.asks
-    ]
-    if as_json:
-        emit({"approvals": [{"id": f"{run_id}:{ask.ask_id}", "run": run_id, "ask": ask} for run_id, ask in open_asks]})
-        return
-    if not open_asks:
-        say("nothing waits for you")
-    for run_id, ask in open_asks:
-        say(f"{run_id}:{ask.ask_id}  {ask.question}")
 
 
 def _row(view: "RunView") -> RunRow:

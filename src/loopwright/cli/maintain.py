@@ -1,4 +1,4 @@
-"""The verbs around runs: init, doctor, serve, audit, gc, schema."""
+"""The verbs around runs: init, doctor, serve, gc, schema."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,16 +14,8 @@ def register(app: typer.Typer) -> None:
     app.command("init")(init)
     app.command("doctor")(doctor)
     app.command("serve")(serve)
-    audit = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Check what the journal says.")
-    audit.command("verify")(audit_verify)
-    audit.callback()(_audit)
-    app.add_typer(audit, name="audit")
     app.command("gc")(gc)
     app.command("schema")(schema)
-
-
-def _audit() -> None:
-    """Check what the journal says."""
 
 
 def init(
@@ -88,33 +80,6 @@ def serve(
         json_lines=as_json,
     )
     raise typer.Exit(code)
-
-
-def audit_verify(
-    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Default: every stream of the journal.")] = None,
-    directory: Directory = Path(),
-    as_json: Json = False,
-) -> None:
-    """Recompute the hash chains; the first broken, missing or reordered event is named."""
-    import os
-
-    from loopwright.cli.console import emit, say
-    from loopwright.engine import runs
-    from loopwright.engine.replay import chain_of
-    from loopwright.engine.site import open_site
-
-    site = open_site(directory, os.environ)
-    streams = [runs.resolve(site, run)] if run is not None else [head.run_id for head in site.journal.heads()]
-    reports = {stream: chain_of(site, stream) for stream in streams}
-    whole = all(report.ok for report in reports.values())
-    if as_json:
-        emit({"streams": reports, "exit_code": 0 if whole else 7, "stop_reason": "verified" if whole else "integrity"})
-    else:
-        for stream, report in reports.items():
-            say(f"{'ok     ' if report.ok else 'BROKEN '} {stream}  {report.count} events  {report.message}".rstrip())
-        if not reports:
-            say("the journal is empty")
-    raise typer.Exit(0 if whole else 7)
 
 
 def gc(directory: Directory = Path(), as_json: Json = False) -> None:

@@ -13,10 +13,10 @@ from loopwright.engine.boundary import read_policy
 from loopwright.engine.drive import Driver
 from loopwright.engine.perform import SitePerformer
 from loopwright.engine.site import Site, new_run_id
+from loopwright.engine.standing import is_run
 from loopwright.errors import NotAvailableYet, RunBusy, StaleWriter, UsageError
 from loopwright.journal.protocol import Head
 from loopwright.kernel import events as ev
-from loopwright.kernel.schedule import STREAM_PREFIX
 from loopwright.kernel.state import State, apply, fold
 from loopwright.kernel.values import Budget
 from loopwright.loopfile import LoopFile, not_available
@@ -205,7 +205,7 @@ def fork(site: Site, run_id: str, at_seq: int, *, budget: Budget | None = None, 
 
 def run_heads(site: Site) -> list[Head]:
     """The runs of the journal, oldest first."""
-    return [head for head in site.journal.heads() if not head.run_id.startswith(STREAM_PREFIX)]
+    return [head for head in site.journal.heads() if is_run(head.run_id)]
 
 
 def resolve(site: Site, name: str) -> str:

@@ -9,10 +9,14 @@ from dataclasses import dataclass
 from loopwright.errors import LoopwrightError
 from loopwright.journal.protocol import Head, Journal
 from loopwright.kernel import events as ev
-from loopwright.kernel.schedule import STREAM_PREFIX
 from loopwright.kernel.state import State, fold
 
-__all__ = ["Standings", "waits_for"]
+__all__ = ["Standings", "is_run", "waits_for"]
+
+
+def is_run(stream: str) -> bool:
+    """Whether a stream of this name is a run: those of loops (`loop:…`) and mandates (`pay:…`) have a colon, no run's id has one."""
+    return ":" not in stream
 
 
 def waits_for(state: State) -> str | None:
@@ -52,7 +56,7 @@ class Standings:
         """Take in what happened since the last look. Raises: `JournalError` when the journal cannot be reached at all."""
         for head in self._journal.heads():
             run_id = head.run_id
-            if run_id in self._finished or run_id.startswith(STREAM_PREFIX):
+            if run_id in self._finished or not is_run(run_id):
                 continue
             known = self._known.get(run_id)
             if known is not None and (known.state.seq == head.seq or self._is_driven(run_id)):

@@ -14,6 +14,7 @@ from loopwright.journal.note import SigningKey, make_key, parse_signing_key
 __all__ = ["KEY_NAME", "AuditPlaces", "audit_places", "journal_place", "load_key", "load_or_make_key"]
 
 KEY_NAME: Final = "loopwright.audit"
+AUDIT_KEY: Final = "audit key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,30 +64,38 @@ def journal_place(repo_root: Path, url: str | None) -> str:
     return f"postgresql://{parts.netloc.rpartition('@')[2]}{parts.path}?schema={schema}"
 
 
-def load_key(path: Path) -> SigningKey:
-    """The private key in `path`. Raises: `UsageError` when others could read or replace it, `JournalError` when it is not there."""
+def load_key(path: Path, *, what: str = AUDIT_KEY) -> SigningKey:
+    """The private key in `path`; `what` it is called in errors.
+
+    Raises: `UsageError` when others could read or replace it, `JournalError` when it is not there.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError as error:
-        raise JournalError(f"audit key {str(path)!r}: cannot be read ({error.strerror})") from error
+        raise JournalError(f"{what} {str(path)!r}: cannot be read ({error.strerror})") from error
     with open(descriptor, encoding="utf-8", errors="replace") as file:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:
             raise UsageError(
-                f"audit key {str(path)!r}: expected a file of this user with mode 0600, found mode"
+                f"{what} {str(path)!r}: expected a file of this user with mode 0600, found mode"
                 f" {stat.S_IMODE(status.st_mode):04o} of uid {status.st_uid}: chmod 600 it, and make a new key if others had access"
             )
         text = file.read(4096)
     try:
         return parse_signing_key(text)
     except UsageError as error:
-        raise UsageError(f"audit key {str(path)!r}: {error}") from None
+        raise UsageError(f"{what} {str(path)!r}: {error}") from None
 
 
 def load_or_make_key(
-    path: Path, *, outside: Sequence[Path], random_bytes: Callable[[int], bytes] = os.urandom
+    path: Path,
+    *,
+    outside: Sequence[Path],
+    random_bytes: Callable[[int], bytes] = os.urandom,
+    name: str = KEY_NAME,
+    what: str = AUDIT_KEY,
 ) -> tuple[SigningKey, bool]:
-    """The key in `path` and whether it was made just now. It is never looked for or made inside a folder of `outside`.
+    """The key in `path` and whether it was made just now, as `name`. It is never looked for or made inside a folder of `outside`.
 
     Raises: `UsageError` for a path inside one of those folders and as `load_key` does; `JournalError` when it cannot be made.
     """
@@ -94,12 +103,12 @@ def load_or_make_key(
     for folder in outside:
         if real.is_relative_to(folder.resolve()):
             raise UsageError(
-                f"audit key {str(path)!r}: expected a place that no run can reach, found one inside {str(folder)!r}:"
+                f"{what} {str(path)!r}: expected a place that no run can reach, found one inside {str(folder)!r}:"
                 " set XDG_CONFIG_HOME to a folder outside of it"
             )
     if path.exists():
-        return load_key(path), False
-    key = make_key(KEY_NAME, random_bytes(32))
+        return load_key(path, what=what), False
+    key = make_key(name, random_bytes(32))
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         made = path.with_name(f".{path.name}.{os.getpid()}.{random_bytes(4).hex()}")
@@ -112,11 +121,11 @@ def load_or_make_key(
             # A link fails when somebody was faster: two processes never sign with two keys.
             os.link(made, path)
         except FileExistsError:
-            return load_key(path), False
+            return load_key(path, what=what), False
         finally:
             os.unlink(made)
     except OSError as error:
         raise JournalError(
-            f"audit key {str(path)!r}: cannot be made ({error.strerror}): make its folder writable"
+            f"{what} {str(path)!r}: cannot be made ({error.strerror}): make its folder writable"
         ) from error
     return key, True

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from loopwright.engine.standing import is_run
 from loopwright.engine.triggers.cron import next_due
 from loopwright.engine.triggers.loopfiles import load_all
 from loopwright.journal.protocol import Journal
 from loopwright.kernel import events as ev
 from loopwright.kernel.loop import CronTrigger, Loop
-from loopwright.kernel.schedule import STREAM_PREFIX, trigger_name
+from loopwright.kernel.schedule import trigger_name
 from loopwright.kernel.values import StopReason
 from loopwright.loopfile import LoopFile
 
@@ -74,7 +75,7 @@ def _next_due(loop: Loop, now_ms: int) -> int | None:
 
 def _last_runs(journal: Journal, names: set[str]) -> dict[str, LastRun]:
     found: dict[str, LastRun] = {}
-    heads = [head for head in journal.heads() if not head.run_id.startswith(STREAM_PREFIX)]
+    heads = [head for head in journal.heads() if is_run(head.run_id)]
     for head in reversed(heads[-MOST_RUNS:]):
         if names <= found.keys():
             break
