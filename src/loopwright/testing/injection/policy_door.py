@@ -19,12 +19,12 @@ from loopwright.testing.injection.run import DoorFor
 from loopwright.testing.injection.suite import Call, Json, Suite, ToolFailed, UserTask, World
 from loopwright.tools.canonical import call_digest, canonical, canonical_output
 
-__all__ = ["PlanFor", "PolicyDoor", "grant_of", "policy_door", "task_of"]
+__all__ = ["STEP_MS", "PlanFor", "PolicyDoor", "grant_of", "policy_door", "task_of"]
 
 PlanFor = Callable[[Task, tuple[ToolSpec, ...], Grant, tuple[Rule, ...]], TaskPlan]
 """Writes the plan of a task, from what the user and the policy say and from nothing else."""
 
-_STEP_MS: Final = 1500
+STEP_MS: Final = 1500
 """Simulated time a call takes: 40 calls a minute, below the default rate."""
 
 
@@ -52,7 +52,7 @@ class PolicyDoor:
         self._approver = approver
         self._mandates = {_view(call.tool, call.arguments, ACTOR).digest for call in mandates}
         self._specs = {spec.name: spec for spec in suite.tools}
-        self._now = Situation(task, plan, grant_of(suite), suite.tools, past=(), now_ms=_STEP_MS, rules=rules)
+        self._now = Situation(task, plan, grant_of(suite), suite.tools, past=(), now_ms=STEP_MS, rules=rules)
 
     def rule(self, tool: str, arguments: Mapping[str, Json], actor: str) -> Ruling:
         """What the policy says to this call now; nothing is done, nothing remembered."""
@@ -108,7 +108,7 @@ class PolicyDoor:
             rule=first.rule,
             started=done,
         )
-        self._now = msgspec.structs.replace(self._now, past=(*self._now.past, past), now_ms=self._now.now_ms + _STEP_MS)
+        self._now = msgspec.structs.replace(self._now, past=(*self._now.past, past), now_ms=self._now.now_ms + STEP_MS)
 
 
 def policy_door(plan_for: PlanFor, *, mandates: bool = False, rules: tuple[Rule, ...] = ()) -> DoorFor:

@@ -1,14 +1,26 @@
 """Runs a suite: every task by itself, and every task with every goal at every place where the task reads it."""
 
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from loopwright.testing.injection.agent import Played, play
 from loopwright.testing.injection.doors import Approver, Door, OpenDoor, Reply
 from loopwright.testing.injection.suite import Goal, Json, Planted, Suite, UserTask, World
+from loopwright.tools.canonical import canonical
 
-__all__ = ["Attack", "DoorFor", "Honest", "Pair", "attack", "careful", "honest", "open_door", "pairs"]
+__all__ = [
+    "Attack",
+    "DoorFor",
+    "Honest",
+    "Pair",
+    "attack",
+    "careful",
+    "honest",
+    "open_door",
+    "pairs",
+    "place_class",
+    "sample",
+]
 
 DoorFor = Callable[[Suite, UserTask, World, Approver], Door]
 """Makes the door that a run of the task goes through."""
@@ -92,6 +104,20 @@ def pairs(suite: Suite) -> Iterator[Pair]:
                 yield from (Pair(task, goal, place) for goal in suite.goals)
 
 
+def place_class(place: str) -> str:
+    """The sort of place: `mails[m3].body` is a `mails.body`; empty for a hijack from the start."""
+    collection, _, rest = place.partition("[")
+    return f"{collection}{rest[rest.find(']') + 1 :]}"
+
+
+def sample(tried: Sequence[Pair]) -> tuple[Pair, ...]:
+    """One pair of every goal at every sort of place, always the same ones, spread over the tasks."""
+    sorts: dict[tuple[str, str], list[Pair]] = {}
+    for pair in tried:
+        sorts.setdefault((pair.goal.id, place_class(pair.place)), []).append(pair)
+    return tuple(same[number % len(same)] for number, same in enumerate(sorts.values()))
+
+
 def _needed(suite: Suite, task: UserTask) -> list[str]:
     calls: list[str] = []
     play(
@@ -103,4 +129,5 @@ def _needed(suite: Suite, task: UserTask) -> list[str]:
 
 
 def _key(tool: str, arguments: Mapping[str, Json]) -> str:
-    return f"{tool} {json.dumps(arguments, sort_keys=True)}"
+    # The one form that a gate shows a call in: `50.0` and `50` are the same call there.
+    return f"{tool} {canonical(arguments).decode()}"
