@@ -1,4 +1,7 @@
-"""Every verb on a real run of a real repository, as a user and a script see it."""
+"""Every verb on a real run of a real repository, as a user and a script see it.
+
+The proposer of these runs is watched from outside, so they are unsandboxed; test_bad_input.py and test_sandboxed.py are not.
+"""
 
 import contextlib
 import json
@@ -14,8 +17,13 @@ import pytest
 from loopwright.engine import runs
 from loopwright.engine.site import open_site
 from loopwright.kernel import events as ev
-from support.command_line import MAIN, git, loopwright
-from support.two_faults import make_repository
+from support.command_line import MAIN, Ended, git
+from support.command_line import loopwright as plain_loopwright
+from support.two_faults import UNSANDBOXED, make_repository
+
+
+def loopwright(*argv: str | Path, cwd: Path, env: dict[str, str] | None = None, timeout_s: int = 120) -> Ended:
+    return plain_loopwright(*argv, cwd=cwd, env={**UNSANDBOXED, **(env or {})}, timeout_s=timeout_s)
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +180,7 @@ def test_audit_names_the_first_broken_event(tmp_path: Path) -> None:
 def test_fork_continues_from_any_point_as_a_new_run(done: tuple[Path, str]) -> None:
     """Every event of the finished run is forked from; each fork is a run of its own that ends and proves itself."""
     repository, run = done
-    site = open_site(repository, {"PATH": os.environ["PATH"]})
+    site = open_site(repository, {"PATH": os.environ["PATH"], **UNSANDBOXED})
     events = list(site.journal.read(run))
     kept_at = next(e.seq for e in events if isinstance(e.body, ev.Kept))
     for at in (1, kept_at - 1, kept_at, len(events) - 3, len(events)):
@@ -194,7 +202,7 @@ def test_fork_gives_a_run_that_hit_its_limit_more(tmp_path: Path) -> None:
     first = loopwright(
         "run", tmp_path / "loop.md", "-C", repository, "--max-iterations", "1", "--json", cwd=tmp_path
     ).json()
-    site = open_site(repository, {"PATH": os.environ["PATH"]})
+    site = open_site(repository, {"PATH": os.environ["PATH"], **UNSANDBOXED})
     last = runs.load(site, str(first["run"])).seq
     site.journal.close()
     ended = loopwright("fork", "last", "--at", str(last), "--max-iterations", "5", "--json", cwd=repository)
@@ -206,7 +214,11 @@ def test_pause_stop_and_resume_from_another_process(tmp_path: Path) -> None:
     propose = tmp_path / "propose.py"
     quick = propose.read_text()
     propose.write_text(f"open({str(tmp_path / 'begun')!r}, 'w').close()\nimport time\ntime.sleep(600)\n")
-    env = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "HOME": str(tmp_path)}
+    env = {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "HOME": str(tmp_path),
+        **UNSANDBOXED,
+    }
     argv = [*MAIN, "run", str(tmp_path / "loop.md"), "-C", str(repository), "--json"]
     running = subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, text=True)
     while not (tmp_path / "begun").exists():
@@ -244,7 +256,7 @@ def test_stop_of_a_run_that_nobody_drives_ends_it(tmp_path: Path) -> None:
     repository = make_repository(tmp_path)
     propose = tmp_path / "propose.py"
     propose.write_text(f"open({str(tmp_path / 'begun')!r}, 'w').close()\nimport time\ntime.sleep(600)\n")
-    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **UNSANDBOXED}
     running = subprocess.Popen(
         [*MAIN, "run", str(tmp_path / "loop.md"), "-C", str(repository)],
         env=env,
@@ -301,7 +313,7 @@ def test_the_minutes_of_a_run_end_a_proposer_that_does_not_and_everything_it_sta
     )
     ended = loopwright("run", loop, "-C", repository, "--json", cwd=tmp_path)
     assert (ended.code, ended.json()["stop_reason"]) == (4, "minutes")
-    site = open_site(repository, {"PATH": os.environ["PATH"]})
+    site = open_site(repository, {"PATH": os.environ["PATH"], **UNSANDBOXED})
     assert site.sandbox.kill_orphans(str(ended.json()["run"])) == 0, "something of the proposer outlived the run"
     failed = [e.body for e in site.journal.read(str(ended.json()["run"])) if isinstance(e.body, ev.ActionFailed)]
     assert [body.status for body in failed] == ["timeout"]
@@ -333,15 +345,19 @@ def test_init_writes_a_loop_that_can_be_run_and_never_overwrites(tmp_path: Path)
     assert (repository / "loops" / "fix.md").read_text() == "mine"
 
 
-def test_doctor_really_tries_and_says_what_is_not_sandboxed(tmp_path: Path) -> None:
+def test_doctor_really_tries_the_sandbox_and_says_when_it_is_switched_off(tmp_path: Path) -> None:
     repository = make_repository(tmp_path)
-    ended = loopwright("doctor", cwd=repository)
+    ended = plain_loopwright("doctor", cwd=repository)
     assert ended.code == 0, ended
-    assert "not sandboxed" in ended.out
-    found = loopwright("doctor", "--json", cwd=repository).json()
+    assert "bubblewrap" in ended.out and "not sandboxed" not in ended.out
+    assert "not sandboxed" in loopwright("doctor", cwd=repository).out
+    found = plain_loopwright("doctor", "--json", cwd=repository).json()
     checks = found["checks"]
     assert isinstance(checks, list)
-    assert {check["name"] for check in checks} == {"git", "processes", "sandbox", "journal", "models", "repository"}
+    assert {check["name"] for check in checks} == {"git", "sandbox", "journal", "models", "repository"}
+    ended = plain_loopwright("doctor", cwd=repository, env={"LOOPWRIGHT_SANDBOX": "container"})
+    assert ended.code == 1
+    assert "BAD   sandbox" in ended.out and "container: no engine and image are configured" in ended.out
     ended = loopwright("doctor", cwd=repository, env={"LOOPWRIGHT_JOURNAL": "postgresql://nobody@127.0.0.1:1/none"})
     assert ended.code == 1
     assert "BAD   journal" in ended.out

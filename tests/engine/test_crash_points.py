@@ -20,13 +20,15 @@ from loopwright.kernel import events as ev
 from loopwright.kernel.values import KeepProposal
 from loopwright.testing.crash import CrashingJournal
 from support.stores import Store
-from support.two_faults import copy_repository, make_repair_repository, make_repository
+from support.two_faults import UNSANDBOXED, copy_repository, make_repair_repository, make_repository
 
 TESTS = Path(__file__).parents[1]
 
 
 def site_at(repository: Path, url: str | None) -> Site:
-    return open_site(repository, {"PATH": os.environ["PATH"], **({"LOOPWRIGHT_JOURNAL": url} if url else {})})
+    return open_site(
+        repository, {"PATH": os.environ["PATH"], **UNSANDBOXED, **({"LOOPWRIGHT_JOURNAL": url} if url else {})}
+    )
 
 
 def drive(site: Site, run_id: str) -> ev.RunFinished:
@@ -98,7 +100,7 @@ def campaign(template: Path, root: Path, url: str | None, first: int, last: int)
         str(first),
         str(last),
     )
-    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(TESTS), "HOME": str(root)}
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(TESTS), "HOME": str(root), **UNSANDBOXED}
     done = subprocess.run(argv, capture_output=True, text=True, env=env, cwd=TESTS, timeout=1500, check=False)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
@@ -171,6 +173,7 @@ def kill_again_and_again(store: Store, template: Path, place: Path, rng: random.
     (place / "acknowledged.log").touch()
     env = {
         "PATH": os.environ["PATH"],
+        **UNSANDBOXED,
         "HOME": str(place),
         **({"LOOPWRIGHT_JOURNAL": store.url} if store.url else {}),
     }

@@ -13,11 +13,14 @@ from loopwright.kernel.values import BlobRef, Spend
 from loopwright.testing.noop import noop_start
 from support.command_line import repository
 from support.stores import Store
+from support.two_faults import UNSANDBOXED
 
 
 def site_in(root: Path, store: Store) -> Site:
     repository(root, {"a.txt": "a\n"})
-    return open_site(root, {"PATH": os.environ["PATH"], **({"LOOPWRIGHT_JOURNAL": store.url} if store.url else {})})
+    return open_site(
+        root, {"PATH": os.environ["PATH"], **UNSANDBOXED, **({"LOOPWRIGHT_JOURNAL": store.url} if store.url else {})}
+    )
 
 
 def test_only_blobs_that_nothing_refers_to_are_removed(store: Store, tmp_path: Path) -> None:

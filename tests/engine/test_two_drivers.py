@@ -21,7 +21,7 @@ from loopwright.kernel.values import Action, Propose
 from loopwright.testing.clock import FakeClock
 from loopwright.testing.noop import NoopPerformer, noop_start
 from support.stores import Store
-from support.two_faults import make_repository
+from support.two_faults import UNSANDBOXED, make_repository
 
 
 class Gated(NoopPerformer):
@@ -125,6 +125,7 @@ def test_two_processes_that_resume_one_run_end_with_one_winner(store: Store, tmp
     repository = make_repository(tmp_path / "place")
     env = {
         "PATH": os.environ["PATH"],
+        **UNSANDBOXED,
         "HOME": str(tmp_path),
         **({"LOOPWRIGHT_JOURNAL": store.url} if store.url else {}),
     }
@@ -160,7 +161,7 @@ def test_ctrl_c_pauses_cleanly_and_resume_goes_on(tmp_path: Path) -> None:
     slow = tmp_path / "place" / "propose.py"
     slow.write_text(f"open({str(tmp_path / 'begun')!r}, 'w').close()\nimport time\ntime.sleep(600)\n")
     argv = [sys.executable, "-c", "from loopwright.cli.main import main; main()"]
-    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **UNSANDBOXED}
     run = [*argv, "run", str(tmp_path / "place" / "loop.md"), "-C", str(repository)]
     process = subprocess.Popen(run, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while not (tmp_path / "begun").exists():

@@ -75,6 +75,8 @@ def test_a_command_shows_the_files_that_it_names_and_no_folder(tmp_path: Path) -
     script = tmp_path / "propose.py"
     script.touch()
     (tmp_path / "link.py").symlink_to(script)
-    assert named_files(("python", str(script), str(tmp_path), "/nonexistent", "propose.py", "/usr/bin/env")) == (script,)
+    assert named_files(("python", str(script), str(tmp_path), "/nonexistent", "propose.py", "/usr/bin/env")) == (
+        script,
+    )
     assert named_files(("sh", "-c", f"cd x && python {tmp_path}/link.py --flag 'unbalanced")) == ()
     assert named_files(("sh", "-c", f"cd x && python {tmp_path}/link.py")) == (tmp_path / "link.py", script)

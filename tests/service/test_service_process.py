@@ -21,6 +21,7 @@ from loopwright.kernel.state import State, fold
 from support import service_child
 from support.repositories import make_repository
 from support.services import ticket_text
+from support.two_faults import UNSANDBOXED
 
 SERVE = """
 import sys
@@ -35,6 +36,7 @@ except LoopwrightError as error:
 """
 ENVIRONMENT = {
     "PATH": os.environ["PATH"],
+    **UNSANDBOXED,
     "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
 }
 

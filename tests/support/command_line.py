@@ -33,7 +33,8 @@ class Ended:
 def loopwright(*argv: str | Path, cwd: Path, env: dict[str, str] | None = None, timeout_s: int = 120) -> Ended:
     environment = {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "HOME": str(cwd),
+        # Beside it: keys and checkpoints lie in a home, and must not lie in a repository.
+        "HOME": f"{cwd}-home",
         **(env or {}),
     }
     done = subprocess.run(

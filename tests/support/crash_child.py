@@ -20,7 +20,7 @@ from loopwright.engine import runs
 from loopwright.engine.site import Site, open_site
 from loopwright.kernel import events as ev
 from loopwright.testing.crash import CrashingJournal
-from support.two_faults import copy_repository
+from support.two_faults import UNSANDBOXED, copy_repository
 
 When = Literal["before", "after"]
 
@@ -30,7 +30,7 @@ def main(template: Path, root: Path, url: str, points: list[tuple[int, When]]) -
         name = f"{when}{crash_at}"
         place = root / name
         repository = copy_repository(template, place)
-        env = {"PATH": os.environ["PATH"], **({"LOOPWRIGHT_JOURNAL": url} if url else {})}
+        env = {"PATH": os.environ["PATH"], **UNSANDBOXED, **({"LOOPWRIGHT_JOURNAL": url} if url else {})}
         # Two campaigns may run on this machine at once, and what a dead driver left running is found by the run's id.
         run_id = f"r{uuid.uuid4().hex[:8]}{name}"
         killed = _child(partial(_first, repository, env, place, run_id, crash_at, when))

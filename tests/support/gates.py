@@ -65,6 +65,9 @@ class FakeSandbox:
     def kill_orphans(self, run_id: str) -> int:
         return 0
 
+    def release(self, folder: Path) -> None:
+        return None
+
     def close(self) -> None:
         return None
 

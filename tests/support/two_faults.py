@@ -9,7 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-__all__ = ["copy_repository", "make_repair_repository", "make_repository", "write_loop"]
+__all__ = ["UNSANDBOXED", "copy_repository", "make_repair_repository", "make_repository", "write_loop"]
+
+UNSANDBOXED = {"LOOPWRIGHT_SANDBOX": "none"}
+"""For runs whose proposer is watched from outside: in a sandbox its log would be written into nothing."""
 
 CHECK = """\
 import sys

@@ -1,8 +1,6 @@
 """`doctor`: is this machine ready? Each part is really tried, and each answer says what to do next."""
 
 import asyncio
-import os
-import secrets
 import shutil
 import sqlite3
 import tempfile
@@ -10,12 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from loopwright.engine.site import new_run_id, open_site
+from loopwright.engine.isolation import isolation_of
+from loopwright.engine.site import open_site
 from loopwright.errors import LoopwrightError
 from loopwright.kernel.values import Value
-from loopwright.sandbox.plain import PlainSandbox
-from loopwright.sandbox.protocol import ExecSpec
+from loopwright.sandbox.probe import probe
+from loopwright.sandbox.protocol import Sandbox
 from loopwright.workspace.git import MINIMUM_VERSION, version
+from loopwright.workspace.repository import Repository
 from loopwright.workspace.survey import is_cache
 
 __all__ = ["Check", "examine"]
@@ -32,7 +32,13 @@ class Check(Value, frozen=True):
 
 def examine(directory: Path, env: Mapping[str, str]) -> list[Check]:
     """Try git, the isolation, the journal, the models and the repository at `directory`; never raises for what it finds."""
-    return [_git(directory), *_isolation(env), _journal(directory, env), _models(), _repository(directory, env)]
+    return [
+        _git(directory),
+        *_isolation(directory, env),
+        _journal(directory, env),
+        _models(),
+        _repository(directory, env),
+    ]
 
 
 def _git(directory: Path) -> Check:
@@ -45,39 +51,41 @@ def _git(directory: Path) -> Check:
     return Check("git", "good", f"version {text}")
 
 
-def _isolation(env: Mapping[str, str]) -> list[Check]:
-    """Run a canary the way every command is run: is a secret of ours visible, is what it leaves running ended?"""
+def _isolation(directory: Path, env: Mapping[str, str]) -> list[Check]:
+    """The production command line with canaries, one step after the other, and what to do about the one that did not hold."""
     with tempfile.TemporaryDirectory(prefix="loopwright-doctor-") as scratch:
-        sandbox = PlainSandbox(Path(scratch) / "home", env.get("PATH", os.defpath))
-        canary = secrets.token_hex(8)
-        os.environ["LOOPWRIGHT_CANARY"] = canary
         try:
-            action_id = f"doctor-{new_run_id()}/a1"
-            spec = ExecSpec(("sh", "-c", "env; sleep 300 & echo started"), Path(scratch), 20, action_id)
-            result = asyncio.run(sandbox.run(spec))
+            root = Repository.find(directory).root
+        except LoopwrightError:
+            root = Path(scratch)
+        sandbox: Sandbox | None = None
+        try:
+            sandbox = isolation_of(root, Path(scratch), env).open()
+            if not sandbox.isolated:
+                hint = "commands run with your rights: use loops and repositories that you trust, or unset LOOPWRIGHT_SANDBOX"
+                return [Check("sandbox", "note", sandbox.description, hint)]
+            report = asyncio.run(probe(sandbox, Path(scratch)))
         except LoopwrightError as error:
-            return [Check("processes", "bad", str(error))]
+            return [Check("sandbox", "bad", str(error))]
         finally:
-            del os.environ["LOOPWRIGHT_CANARY"]
-        if result.status != "exited" or b"started" not in result.stdout:
-            return [Check("processes", "bad", f"a shell could not be run: {result.status}, {result.stderr[-200:]!r}")]
-        if canary.encode() in result.stdout:
-            return [
-                Check("processes", "bad", "a secret of this environment reached a command", "report this as a defect")
-            ]
-        left = sandbox.kill_orphans(action_id.split("/", 1)[0])
-        tried = Check("processes", "good", "clean environment, nothing left running afterwards")
-        if left:
-            tried = Check("processes", "bad", f"{left} processes outlived their command", "report this as a defect")
+            if sandbox is not None:
+                sandbox.close()
+    if not report.ok:
         return [
-            tried,
+            Check("sandbox", "bad", f"{report.backend}: {step.name} did not hold: {step.detail}", step.fix)
+            for step in report.failed
+        ]
+    held = f"{report.backend}; {len(report.steps)} canaries held: {', '.join(step.name for step in report.steps)}"
+    if report.level == "reduced":
+        return [
             Check(
                 "sandbox",
                 "note",
-                sandbox.description,
-                "commands run with your rights: use loops and repositories that you trust, or a machine of their own",
-            ),
+                held,
+                "a reduced sandbox, by your choice; docs/design/008-sandbox.md says what it lets through",
+            )
         ]
+    return [Check("sandbox", "good", held)]
 
 
 def _journal(directory: Path, env: Mapping[str, str]) -> Check:

@@ -172,7 +172,11 @@ class SitePerformer:
         if self._workspace is None:
             sandbox = self._site.sandbox
             self._workspace = GitWorkspace(
-                self._site.repository, self._site.runtime_dir, overlay=sandbox.overlays, uid=sandbox.uid
+                self._site.repository,
+                self._site.runtime_dir,
+                overlay=sandbox.overlays,
+                uid=sandbox.uid,
+                release=sandbox.release,
             )
         return self._workspace
 

@@ -127,6 +127,9 @@ class ContainerSandbox:
             self._ask_now("rm", "--force", *self._at_once, *names)
         return len(names) + self._client.kill_orphans(run_id)
 
+    def release(self, folder: Path) -> None:
+        """Nothing is mounted between two commands."""
+
     def close(self) -> None:
         self._client.close()
 

@@ -116,6 +116,9 @@ class LandlockSandbox:
     def kill_orphans(self, run_id: str) -> int:
         return self._plain.kill_orphans(run_id)
 
+    def release(self, folder: Path) -> None:
+        """Nothing is mounted between two commands."""
+
     def close(self) -> None:
         self._plain.close()
 

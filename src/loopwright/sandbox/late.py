@@ -1,6 +1,7 @@
 """A sandbox that is opened when it is first needed: looking at a journal must not need one, and must not pay for one."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from loopwright.sandbox.protocol import ExecResult, ExecSpec, Sandbox
 
@@ -42,6 +43,10 @@ class LateSandbox:
 
     def kill_orphans(self, run_id: str) -> int:
         return self.opened.kill_orphans(run_id)
+
+    def release(self, folder: Path) -> None:
+        if self._sandbox is not None:
+            self._sandbox.release(folder)
 
     def close(self) -> None:
         if self._sandbox is not None:

@@ -80,6 +80,9 @@ class PlainSandbox:
             else:
                 remove_tree(home)
 
+    def release(self, folder: Path) -> None:
+        """Nothing is mounted between two commands."""
+
     def close(self) -> None:
         """Remove the empty homes that are kept for the next call; the sandbox can be used again."""
         while self._clean_homes:

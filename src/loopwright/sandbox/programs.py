@@ -62,5 +62,8 @@ class ResolvingSandbox:
     def kill_orphans(self, run_id: str) -> int:
         return self._inner.kill_orphans(run_id)
 
+    def release(self, folder: Path) -> None:
+        self._inner.release(folder)
+
     def close(self) -> None:
         self._inner.close()

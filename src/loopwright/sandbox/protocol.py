@@ -105,6 +105,10 @@ class Sandbox(Protocol):
         """End what a dead driver of this run left running; the number of processes ended."""
         ...
 
+    def release(self, folder: Path) -> None:
+        """Let go of everything below `folder`, which is about to be deleted: nothing of it is mounted any more afterwards."""
+        ...
+
     def close(self) -> None:
         """End what it keeps ready for the next command; it can be used again."""
         ...

@@ -3,7 +3,7 @@
 import os
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -38,12 +38,20 @@ class GitWorkspace:
     """
 
     def __init__(
-        self, repository: Repository, runtime_dir: Path, *, overlay: bool = False, uid: int | None = None
+        self,
+        repository: Repository,
+        runtime_dir: Path,
+        *,
+        overlay: bool = False,
+        uid: int | None = None,
+        release: Callable[[Path], None] = lambda folder: None,
     ) -> None:
+        """`release` is told of a folder before it is deleted: a sandbox may still hold it."""
         self._git: Git = repository.git
         self._runtime_dir = runtime_dir.absolute()
         self._overlay = overlay
         self._uid = os.getuid() if uid is None else uid
+        self._release = release
         self._listings: dict[str, Listing] = {}
 
     def checkout(self, tree: str, label: str) -> TreeCandidate:
@@ -57,7 +65,7 @@ class GitWorkspace:
         if self._layered:
             base = ensure_lower(self._runtime_dir / "cache" / "lower", tree, self._git, self._uid)
             home = Path(tempfile.mkdtemp(prefix=f"{folder_label(label)}-", dir=work))
-            return OverlayCandidate(home, base, self._git, self._uid)
+            return OverlayCandidate(home, base, self._git, self._uid, self._release)
         home = Path(tempfile.mkdtemp(prefix=f"{folder_label(label)}-", dir=work))
         base = copy_to(self._runtime_dir / "cache" / "trees", tree, self._git, home / "tree")
         return DiskCandidate(home, base, self._git)

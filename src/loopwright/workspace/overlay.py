@@ -6,6 +6,7 @@ be written to, for what is mounted need not notice.
 
 import contextlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from loopwright.errors import WorkspaceError
@@ -27,8 +28,11 @@ class OverlayCandidate(TreeCandidate):
     `home` is an empty folder of this candidate alone; `uid` is who the command inside is on this machine.
     """
 
-    def __init__(self, home: Path, base: Base, git: Git, uid: int) -> None:
-        """Raises: `WorkspaceError` when the layers cannot be made."""
+    def __init__(
+        self, home: Path, base: Base, git: Git, uid: int, release: Callable[[Path], None] = lambda folder: None
+    ) -> None:
+        """`release` ends whatever sandbox still has it mounted. Raises: `WorkspaceError` when the layers cannot be made."""
+        self._release = release
         owner = None if uid == os.getuid() else uid
         self._overlay = Overlay(home / "tree", base.files, home / "upper", home / "work")
         super().__init__(home, base, git, Upper(self._overlay.upper, base, owner))
@@ -49,7 +53,8 @@ class OverlayCandidate(TreeCandidate):
         return (self._overlay,)
 
     def discard(self) -> None:
-        """Delete it, whatever lies in it; again is fine. No sandbox may have it mounted."""
+        """Delete it, whatever lies in it; again is fine. A sandbox that waits with it mounted is ended first."""
+        self._release(self._overlay.target.parent)
         with contextlib.suppress(OSError):
             # The kernel leaves it without permissions; `chmod` as a process of its own would take longer than all the rest.
             os.chmod(self._overlay.work / "work", 0o700)
