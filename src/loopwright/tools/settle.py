@@ -14,6 +14,7 @@ from loopwright.journal.protocol import BlobStore
 from loopwright.kernel import events as ev
 from loopwright.kernel.calls import CallStatus, Taint, ToolCall, ToolEffect
 from loopwright.kernel.values import Spend
+from loopwright.policy.taint import taint_of
 from loopwright.policy.values import Json, ToolSpec
 from loopwright.tools.canonical import canonical_output, copy_of
 from loopwright.tools.protocol import Happened, Tool, ToolContext, ToolOutput
@@ -101,7 +102,9 @@ def write_ending(
         ref = blobs.put(data, "application/json")
         value = value_of(blobs.get(ref))
     message = redact(output.message)[:_MESSAGE_CHARS]
-    taint = _taint(spec) if ref is not None or status in ("timeout", "unknown") else "none"
+    # An error's message is the tool's own words too: a server says in it what it likes.
+    came = ref is not None or status in ("timeout", "unknown") or (status == "error" and message != "")
+    taint: Taint = "none" if not came else "both" if spec is None else taint_of(spec)
     ended = ev.CallEnded(call.call_id, status, message, ref, output.spend, taint, output.sent_bytes)
     asked = None
     if ask and status == "unknown":
@@ -121,14 +124,6 @@ def value_of(data: bytes) -> Json:
     except ValueError:
         return text
     return value
-
-
-def _taint(spec: ToolSpec | None) -> Taint:
-    if spec is None:
-        return "both"
-    if spec.untrusted_output:
-        return "both" if spec.private_output else "untrusted"
-    return "private" if spec.private_output else "none"
 
 
 def _redacted(value: Json, redact: Callable[[str], str]) -> Json:
