@@ -272,9 +272,7 @@ def test_everything_that_comes_later_is_found_in_a_loop_that_uses_it() -> None:
         "observe: [{metric: {run: r, name: m}}, {repository: x}, {tickets: x}, {schedule: x}, {http: x}, {documents: x}]",
         "act: [tune, {agent: {model: 'openai:x'}}, {cli: codex}]",
         "evaluate: {metric: {run: r, name: n, goal: max}, guard: g, holdout: 0.2, review: {run: r}}",
-        "permit: {network: [a.b], secrets: [X]}",
         "deliver: pull-request",
-        "unattended: pause",
     )
     lines = not_available(parsed)
     assert len(lines) == len(LATER)
@@ -291,8 +289,9 @@ def test_what_is_available_is_not_named() -> None:
         "evaluate: {tests: t, protect: [tests/]}",
         "stop: {iterations: 1, minutes: 1, plateau: 1, repeated_error: 1, error_rate: 1}",
         "budget: {usd: 1, tokens: 1}",
-        "permit: {network: none, write: [src/]}",
+        "permit: {network: [a.b], write: [src/], secrets: [X]}",
         "deliver: patch",
+        "unattended: pause",
     )
     assert not_available(parsed) == ()
 

@@ -1,29 +1,29 @@
 """The boundary of one run: its policy, the tools that the policy grants, and the door through which a rung's programs call them.
 
 Without a policy file nothing is granted and no door is opened. What a run was granted is bound in its journal at the first action;
-editing the file afterwards can only narrow it.
+editing the file afterwards can only narrow it. What the file grants is narrowed by the loop's own `permit` in every case.
 """
 
 import hmac
-import os
 import secrets
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from loopwright.engine.decoys import KillsOnCanary, WatchedBox, site_key
 from loopwright.engine.site import Site
 from loopwright.errors import UsageError
 from loopwright.kernel import events as ev
 from loopwright.kernel.loop import Loop
-from loopwright.policy.policy import Policy
-from loopwright.policy.values import CallView, Grant, Json, Task, ToolSpec
+from loopwright.policy.policy import McpServer, Policy
+from loopwright.policy.values import CallView, Grant, Task
 from loopwright.sandbox.protocol import Bind
-from loopwright.tools.protocol import Happened, Preview, Tool, Toolbox, ToolContext, ToolOutput
+from loopwright.tools.protocol import Tool, Toolbox
 from loopwright.workspace.workshop import OpenDoor
 
 if TYPE_CHECKING:
@@ -32,12 +32,11 @@ if TYPE_CHECKING:
     from loopwright.tools.registry import Registry
     from loopwright.tools.results import Settings
 
-__all__ = ["LOCK_FILE", "POLICY_FILE", "Boundary", "loop_grant", "mandates_folder", "read_policy"]
+__all__ = ["LOCK_FILE", "POLICY_FILE", "Boundary", "loop_grant", "mandates_folder", "read_policy", "ungranted"]
 
 POLICY_FILE: Final = "loops/policy.toml"
 """In the user's checkout, where people review it; never taken from a candidate."""
 LOCK_FILE: Final = "loops/mcp.lock"
-_KEY_FILE: Final = "canary.key"
 _RAIL_VARIABLE: Final = "LOOPWRIGHT_PAY_SANDBOX"
 
 
@@ -54,8 +53,28 @@ def read_policy(root: Path) -> Policy | None:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"policy file {POLICY_FILE!r} cannot be read: {error}; expected UTF-8 text") from error
     from loopwright.policy.file import parse_policy
+    from loopwright.tools.egress.allow import EgressList
 
-    return parse_policy(text, POLICY_FILE)
+    policy = parse_policy(text, POLICY_FILE)
+    try:
+        # Stricter than the file's grammar, and better said before the run than at its first call.
+        EgressList.of([*policy.grant.hosts, *(host for server in policy.mcp for host in server.hosts)])
+    except UsageError as error:
+        raise UsageError(f"policy file {POLICY_FILE!r}: {error}") from None
+    return policy
+
+
+def ungranted(policy: Policy | None, loop: Loop) -> tuple[str, ...]:
+    """What the loop's `permit` names and nothing grants, one line each: its programs will not get it."""
+    wanted = [("network", host) for host in loop.permit.network if loop.permit.network != "none"]
+    wanted += [("secrets", name) for name in loop.permit.secrets]
+    if policy is None:
+        return tuple(f"permit.{key}: {name!r} is granted by nobody: there is no {POLICY_FILE}" for key, name in wanted)
+    servers = {host for server in policy.mcp for host in server.hosts}
+    held = {"network": {*policy.grant.hosts, *servers}, "secrets": {use.name for use in policy.grant.secrets}}
+    return tuple(
+        f"permit.{key}: {name!r} is not granted by {POLICY_FILE}" for key, name in wanted if name not in held[key]
+    )
 
 
 def loop_grant(policy: Policy, loop: Loop) -> Grant:
@@ -134,9 +153,8 @@ class Boundary:
         loop = self._log.state.loop
         grant = loop_grant(self._policy, loop)
         async with AsyncExitStack() as stack:
-            tools = self._tools(grant)
-            boxes = await self._boxes(stack)
-            registry = self._registry(tools, boxes)
+            boxes = await self._boxes(stack, self._servers(loop, actor))
+            registry = self._registry(self._tools(grant), boxes)
             stack.push_async_callback(registry.close)
             task = Task(loop.goal, self._policy.own)
             rights = bind(
@@ -147,6 +165,9 @@ class Boundary:
                 plan=plan_for(self._policy, task, registry.manifest),
                 task_text=loop.goal,
             )
+            if rights.grant != grant:
+                # The tools hold to the grant too, each in its own way: to what was bound, not to a file that was widened since.
+                registry = self._registry(self._tools(rights.grant), boxes)
             self._plant()
             gate = Gate(
                 self._log,
@@ -161,7 +182,7 @@ class Boundary:
                 open_door(gate, self._site.sandbox, token=secrets.token_urlsafe(24), actor=actor, action_id=action_id)
             )
             decoys = {name: value for decoy in self._decoys() for name, value in decoy.env.items()}
-            yield _Opened(door, {**decoys, **self._broker.actor_env(grant), **door.env})
+            yield _Opened(door, {**decoys, **self._broker.actor_env(rights.grant), **door.env})
 
     async def settle(self) -> list[ev.Body]:
         """How the calls ended that a dead driver left open; to be recorded with the new driver's start."""
@@ -182,7 +203,7 @@ class Boundary:
         pay = self._pay()
         if pay is not None:
             tools.append(pay)
-        return [_KillsOnCanary(tool, self._kill) for tool in tools]
+        return [KillsOnCanary(tool, self._kill) for tool in tools]
 
     def _pay(self) -> "PayTool | None":
         rules, url = self._policy.pay, self._env.get(_RAIL_VARIABLE)
@@ -201,14 +222,27 @@ class Boundary:
         )
         return self._payer
 
-    async def _boxes(self, stack: AsyncExitStack) -> Sequence[Toolbox]:
-        if not self._policy.mcp:
+    def _servers(self, loop: Loop, actor: str) -> tuple[McpServer, ...]:
+        """The servers of the policy, each with the hosts that the loop permits too and that it had when the run was bound."""
+        permitted = () if loop.permit.network == "none" else loop.permit.network
+        bound = self._log.history.bound.get(actor)
+        first = None if bound is None else msgspec.json.decode(self._site.journal.blobs.get(bound.policy), type=Policy)
+        before = {server.name: server.hosts for server in (self._policy if first is None else first).mcp}
+        return tuple(
+            msgspec.structs.replace(
+                server, hosts=tuple(h for h in server.hosts if h in permitted and h in before.get(server.name, ()))
+            )
+            for server in self._policy.mcp
+        )
+
+    async def _boxes(self, stack: AsyncExitStack, servers: tuple[McpServer, ...]) -> Sequence[Toolbox]:
+        if not servers:
             return ()
         from loopwright.tools.mcp.boxes import Surroundings, open_boxes
 
         # Servers work in an empty folder of their own and see what their command names; never the user's checkout.
         own = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lw-mcp-")))
-        named = {Path(word) for server in self._policy.mcp for word in server.command if word.startswith("/")}
+        named = {Path(word) for server in servers for word in server.command if word.startswith("/")}
         around = Surroundings(
             sandbox=self._site.sandbox,
             broker=self._broker,
@@ -218,8 +252,8 @@ class Boundary:
             readable=tuple(sorted(path for path in named if path.exists())),
             writable=(own,),
         )
-        boxes = await open_boxes(self._policy.mcp, self._site.repository.root / LOCK_FILE, around)
-        return [_WatchedBox(box, self._kill) for box in boxes]
+        boxes = await open_boxes(servers, self._site.repository.root / LOCK_FILE, around)
+        return [WatchedBox(box, self._kill) for box in boxes]
 
     def _registry(self, tools: Sequence[Tool], boxes: Sequence[Toolbox]) -> "Registry":
         from loopwright.tools.registry import Registry
@@ -230,10 +264,12 @@ class Boundary:
         from loopwright.tools.results import Settings
 
         return Settings(
-            unattended=not self._attended and loop.unattended == "deny",
+            # Waiting for somebody is the wider of the two: the loop and the policy must both say it.
+            unattended=not self._attended and "deny" in (loop.unattended, self._policy.unattended),
             killed=lambda: self._killed,
             redact=self._broker.redact_text,
             mandated=self._mandated,
+            trapped=self._trapped,
         )
 
     def _mandated(self, call: CallView) -> bool:
@@ -243,7 +279,18 @@ class Boundary:
         """The same ones in every life of the run; their key never leaves the runtime folder, which no sandbox shows."""
         from loopwright.secrets.canary import decoys
 
-        return decoys(hmac.digest(_site_key(self._site.runtime_dir), self._log.run_id.encode(), "sha256"))
+        return decoys(hmac.digest(site_key(self._site.runtime_dir), self._log.run_id.encode(), "sha256"))
+
+    def _trapped(self, arguments: str) -> str | None:
+        from loopwright.secrets.errors import CanarySeen, SecretRefused, SecretUnavailable
+
+        try:
+            self._broker.scan_egress(arguments.encode(), "arguments")
+        except CanarySeen as seen:
+            return str(seen)
+        except (SecretRefused, SecretUnavailable):
+            return None  # the gate and the tool refuse these themselves
+        return None
 
     def _plant(self) -> None:
         if not self._planted:
@@ -255,72 +302,3 @@ class Boundary:
         if self._killed is None:
             self._killed = why
             self._log.commit(lambda _: ([ev.StopRequested("gate", why, "integrity")], None))
-
-
-class _KillsOnCanary:
-    """A tool whose use of a decoy ends the run."""
-
-    def __init__(self, tool: Tool, kill: Callable[[str], None]) -> None:
-        self._tool = tool
-        self._kill = kill
-
-    @property
-    def spec(self) -> ToolSpec:
-        return self._tool.spec
-
-    async def preview(self, arguments: Mapping[str, Json], context: ToolContext) -> Preview:
-        with self._watched():
-            return await self._tool.preview(arguments, context)
-
-    async def call(self, arguments: Mapping[str, Json], context: ToolContext) -> ToolOutput:
-        with self._watched():
-            return await self._tool.call(arguments, context)
-
-    async def happened(self, arguments: Mapping[str, Json], context: ToolContext) -> Happened:
-        return await self._tool.happened(arguments, context)
-
-    @contextmanager
-    def _watched(self) -> Iterator[None]:
-        from loopwright.secrets.errors import CanarySeen
-
-        try:
-            yield
-        except CanarySeen as seen:
-            self._kill(str(seen))
-            raise
-
-
-class _WatchedBox:
-    """A toolbox whose tools end the run when they are used for a decoy."""
-
-    def __init__(self, box: Toolbox, kill: Callable[[str], None]) -> None:
-        self._box = box
-        self._kill = kill
-
-    @property
-    def tools(self) -> tuple[Tool, ...]:
-        return tuple(_KillsOnCanary(tool, self._kill) for tool in self._box.tools)
-
-    @property
-    def quarantined(self) -> tuple[str, ...]:
-        return self._box.quarantined
-
-    async def close(self) -> None:
-        await self._box.close()
-
-
-def _site_key(runtime_dir: Path) -> bytes:
-    """32 random bytes of this checkout, made at first use."""
-    path = runtime_dir / _KEY_FILE
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        pass
-    fresh = secrets.token_bytes(32)
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_bytes()
-    with open(fd, "wb") as file:
-        file.write(fresh)
-    return fresh

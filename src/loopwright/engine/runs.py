@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from loopwright import __version__
-from loopwright.engine.boundary import read_policy
+from loopwright.engine.boundary import read_policy, ungranted
 from loopwright.engine.drive import Driver
 from loopwright.engine.perform import SitePerformer
 from loopwright.engine.site import Site, new_run_id
@@ -58,14 +58,15 @@ class StartOptions:
 def plan_start(site: Site, loop_file: LoopFile, options: StartOptions, run_id: str) -> ev.RunStarted:
     """The first event of a run, without writing anything to the journal.
 
-    Raises: `NotAvailableYet` naming what this version cannot perform, `UsageError`.
+    Raises: `NotAvailableYet` naming what this version cannot perform, `UsageError`, also for a policy file that cannot be used.
     """
     missing = not_available(loop_file.loop)
     if missing:
         raise NotAvailableYet(f"{loop_file.source}: " + "; ".join(missing))
     repository = site.repository
+    policy = read_policy(site.repository.root)
     dirty = tuple(path for path in repository.uncommitted() if not is_cache(path))
-    told = repository.notes
+    told = (*repository.notes, *ungranted(policy, loop_file.loop))
     if options.snapshot and dirty:
         base = repository.snapshot_commit(f"loopwright: snapshot of {len(dirty)} uncommitted changes", site.now_ms())
         commit, tree = base.commit, base.tree

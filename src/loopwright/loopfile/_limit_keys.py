@@ -163,7 +163,7 @@ def _budget(fields: Fields) -> Budget:
 class PermitKeys(Table):
     network = Key(
         WordOr("none", "none", ListOf(HOST, "host names", least=1)),
-        "The hosts that may be reached, by exact name.",
+        "The hosts of the policy file that may be reached, by exact name.",
         default="none",
     )
     write = Key(
@@ -172,7 +172,9 @@ class PermitKeys(Table):
         absent="every file that is not protected",
     )
     secrets = Key(
-        ListOf(SECRET, "names of environment variables"), "The variables that actors may use, by name.", absent="none"
+        ListOf(SECRET, "names of secrets"),
+        "The secrets of the policy file that actors may use, by name.",
+        absent="none",
     )
 
 

@@ -91,25 +91,10 @@ LATER: tuple[Later, ...] = (
         _when("evaluate.review", lambda x: x.evaluate.review is not None),
     ),
     Later(
-        "permit.network",
-        "network grants arrive in a later version",
-        _when("permit.network", lambda x: x.permit.network != "none"),
-        value="hosts",
-    ),
-    Later(
-        "permit.secrets", "secrets arrive in a later version", _when("permit.secrets", lambda x: bool(x.permit.secrets))
-    ),
-    Later(
         "deliver",
         "pull requests arrive in a later version",
         _when("deliver", lambda x: x.deliver == "pull-request"),
         value="pull-request",
-    ),
-    Later(
-        "unattended",
-        "approvals arrive in a later version",
-        _when("unattended", lambda x: x.unattended == "pause"),
-        value="pause",
     ),
 )
 

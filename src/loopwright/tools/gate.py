@@ -86,7 +86,11 @@ class Gate:
             return _no_call("call.malformed", str(error), "send a JSON object that every reader reads alike")
         wanted = self._wanted(actor, tool, data, action_id, reason[:REASON_CHARS])
         try:
-            step = self._log.commit(lambda at_ms: self._record.early(wanted, at_ms))
+            trap = self._settings.trapped(data.decode()) if wanted.leaves else None
+            if trap is not None:
+                step = self._log.commit(lambda _: self._record.trapped(wanted, trap))
+            else:
+                step = self._log.commit(lambda at_ms: self._record.early(wanted, at_ms))
             if step is None:
                 step = await self._decided(wanted)
         except IllegalTransition as error:

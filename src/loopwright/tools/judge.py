@@ -40,6 +40,11 @@ class Wanted:
     reason: str
     reason_ref: BlobRef | None
 
+    @property
+    def leaves(self) -> bool:
+        """Whether what it carries goes out of this machine."""
+        return self.found is not None and self.found.spec.effect in _LEAVES
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:
@@ -130,7 +135,7 @@ class Judge:
             )
         if self._rights(wanted.actor) is None:
             return _deny("actor.unknown", f"nothing is granted to {ascii(wanted.actor)[:80]}", "grant it something")
-        if wanted.secret or (wanted.redacted and wanted.found.spec.effect in _LEAVES):
+        if wanted.secret or (wanted.redacted and wanted.leaves):
             why = "its arguments hold a secret, or what looks like one"
             return _deny("secret.in_arguments", why, "name the secret by its placeholder instead of its value")
         return None

@@ -54,6 +54,16 @@ class Recorder:
             return [], None
         return self.refusal(wanted, Judged(ruling, over=ruling.rule.endswith("budget.asks")))
 
+    def trapped(self, wanted: Wanted, why: str) -> tuple[list[ev.Body], Step | None]:
+        """A decoy in what would leave: refused, and the run is asked to end in the same commit."""
+        bodies, step = self.refusal(
+            wanted, Judged(Ruling("deny", "secret.canary", why, "start anew, without what misled it"))
+        )
+        state = self._log.state
+        if state.stop_requested is None and state.ending is None:
+            bodies.append(ev.StopRequested(RUNTIME, why, "integrity"))
+        return bodies, step
+
     def decide(self, wanted: Wanted, preview: Preview, digest: str, at_ms: int) -> Facts:
         """Refused, asked, or decided and intended: an approval is consumed in the commit of the intent."""
         judged = self._judge.rule(wanted, digest, preview.spend, at_ms)

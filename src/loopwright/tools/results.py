@@ -51,6 +51,8 @@ class Settings:
     """Takes known secrets out of a text: the actor never sees one, and a call whose arguments hold one is refused."""
     mandated: Callable[[CallView], bool] = field(default=lambda call: False)
     """Whether a verified payment mandate covers exactly this call."""
+    trapped: Callable[[str], str | None] = field(default=lambda arguments: None)
+    """Why a call that carries these arguments away ends the run, for a decoy among them; `None` when there is none."""
 
 
 @dataclass(frozen=True, slots=True)
