@@ -395,3 +395,16 @@ def test_the_earlier_denial_is_the_one_that_is_named(first: dict[str, object], s
     alone = ruled("drop_mail", having(**first), id="m17").rule
     assert alone.startswith("deny.")
     assert ruled("drop_mail", having(**{**second, **first}), id="m17").rule == alone
+
+
+def test_who_wrote_a_mail_that_the_user_named_may_be_answered_and_gets_nothing_shared() -> None:
+    share = ToolSpec("share_file", "share", (Argument("with", "target"), Argument("file", "object")))
+    now = having(
+        task=Task("Answer the mail m17 and share the file budget.xlsx as agreed.", own=("me@firm.example",)),
+        manifest=(*SPECS, share),
+        plan=TaskPlan((PlanStep("send_mail"), PlanStep("share_file"))),
+        grant=Grant((*NOW.grant.tools, "share_file"), get_args(ToolEffect)),
+    )
+    assert decide(view("send_mail", to="zoe@there.example", body="Thank you."), now).verdict == "allow"
+    shared = decide(view("share_file", **{"with": "zoe@there.example", "file": "budget.xlsx"}), now)
+    assert (shared.verdict, shared.rule) == ("ask", "ask.hole.target")

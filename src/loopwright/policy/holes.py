@@ -143,10 +143,17 @@ def _by_role(case: Case, step: PlanStep, part: Part, *, templated: bool) -> Find
 
 
 def _target(case: Case, text: str) -> bool:
-    """Named by the user, the user's own account, a field of an item that the user named, or a directory entry whose name the user wrote."""
+    """Named by the user, the user's own account, a field of an item that the user named, or a directory entry whose name the user wrote.
+
+    Who wrote a mail that the user named may be answered, and that is all: to share something with them is a decision of the user's.
+    """
     if case.said.names(text) or _granted_page(case, text):
         return True
-    return any(_own(seen) or _of_named_item(case, seen) or _in_directory(case, seen) for seen in case.seen(text))
+    shares = case.spec is not None and case.spec.effect == "share"
+    return any(
+        _own(seen) or (not shares and _of_named_item(case, seen)) or _in_directory(case, seen)
+        for seen in case.seen(text)
+    )
 
 
 def _object(case: Case, text: str) -> bool:
