@@ -190,9 +190,10 @@ def _confirmed(site: "Site", ask: "OpenAsk", confirm: str | None) -> str | None:
             f"{_id(ask)}: expected --confirm, since this call cannot be taken back, found none; look at `loopwright approvals`,"
             f" then: {_command(ask)}"
         )
-    sys.stderr.write(ask.card)
-    typed: str = typer.prompt(f"type {_safe(ask.tool or '')} to approve", err=True)
-    return typed.strip()
+    # Not `typer.prompt`: a part of its prompt goes to stdout, which is for the result alone.
+    sys.stderr.write(f"{ask.card}type {_safe(ask.tool or '')} to approve: ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip()
 
 
 def _check_named_exactly(asks: "list[OpenAsk]", named: list[tuple[str, str]], digest: str | None) -> None:

@@ -16,6 +16,7 @@ from loopwright.engine.site import Site
 from loopwright.kernel import events as ev
 from loopwright.kernel.state import State
 from loopwright.kernel.values import Value
+from loopwright.views.text import one_line
 
 __all__ = ["RunResult", "drive_to_end"]
 
@@ -93,7 +94,7 @@ def _result(site: Site, run_id: str, state: State, report: Path | None, *, inter
             reason, code = "uncommitted", 2
             summary += "; but there are uncommitted changes that are not in it: commit them, or add --snapshot"
     elif state.asks:
-        reason, summary = "waiting", state.asks[0].question
+        reason, summary = "waiting", one_line(state.asks[0].question)
     elif interrupted:
         reason, code = "interrupted", INTERRUPTED
     return RunResult(
@@ -123,7 +124,7 @@ def _tell(state: State, result: RunResult) -> None:
         say(f"  branch  {result.branch}    git merge --no-ff {result.branch}")
     if state.finished is None and state.asks:
         for ask in state.asks:
-            say(f"  asks    {ask.ask_id}: {ask.question}")
+            say(f"  asks    {ask.ask_id}: {one_line(ask.question)}")
             say(f"          loopwright approve {run}:{ask.ask_id}   or   loopwright deny {run}:{ask.ask_id}")
     elif state.finished is None:
         say(f"  resume  loopwright resume {run}")

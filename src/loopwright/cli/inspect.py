@@ -83,6 +83,7 @@ def status(run: RunName = "last", directory: Directory = Path(), as_json: Json =
     from loopwright.engine.report import view_of
     from loopwright.engine.site import open_site
     from loopwright.views.describe import duration
+    from loopwright.views.text import one_line
 
     site = open_site(directory, os.environ)
     view = view_of(site, runs.resolve(site, run))
@@ -99,7 +100,7 @@ def status(run: RunName = "last", directory: Directory = Path(), as_json: Json =
     for text in view.notes:
         say(f"  note      {text}")
     for ask in view.asks:
-        say(f"  asks      {view.run_id}:{ask.ask_id}  {ask.question}")
+        say(f"  asks      {view.run_id}:{ask.ask_id}  {one_line(ask.question)}")
     for place in view.sandboxes:
         say(f"  isolation {place}")
     if view.summary:
