@@ -4,6 +4,7 @@ from hypothesis import given
 
 from loopwright.kernel import events as ev
 from loopwright.kernel import values as val
+from loopwright.kernel.calls import ToolCall
 from loopwright.views.cost import cost_view
 from loopwright.views.run import run_view
 from support.streams import BASE_TREE, Stream, prefixes
@@ -51,3 +52,23 @@ def test_before_the_fork_is_inherited() -> None:
     assert view.inherited == before
     assert view.own == val.Spend(wall_ms=900)
     assert [line.name for line in view.by_beat] == ["observe"]
+
+
+def test_a_tool_call_is_a_row_of_the_ledger_and_its_reserve_shows_until_it_ends() -> None:
+    arguments = val.BlobRef("0" * 64, 2, "application/json", inline="{}")
+    call = ToolCall("c1", "", "agent", "api.ask", "net_read", arguments, "", "d" * 64)
+    held, paid = val.Spend(usd_micros=100, tokens=7), val.Spend(usd_micros=60, tokens=5, wall_ms=30)
+    bodies: list[ev.Body] = [
+        ev.CallRequested(call, ()),
+        ev.CallDecided("c1", "allow", "plan", "it is in the plan", "", ()),
+        ev.CallIntended("c1", "k1", held),
+        ev.CallEnded("c1", "ok", "", None, paid),
+    ]
+    events = [ev.Event("r1", seq, 1_000, "", body, "") for seq, body in enumerate(bodies, 1)]
+    open_view = cost_view(events[:3])
+    assert (open_view.open_reserve, open_view.own, open_view.rows) == (held, val.Spend(), ())
+    view = cost_view(events)
+    (row,) = view.rows
+    assert (row.action_id, row.beat, row.subject, row.status, row.usd_micros) == ("c1", "call", "api.ask", "ok", 60)
+    assert (view.own, view.open_reserve) == (paid, val.Spend())
+    assert [(line.name, line.actions, line.usd_micros) for line in view.by_beat] == [("call", 1, 60)]
