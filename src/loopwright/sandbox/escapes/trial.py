@@ -21,7 +21,7 @@ __all__ = ["LIMITS", "Trial", "try_probes"]
 _MEBIBYTE: Final = 1 << 20
 LIMITS: Final = Limits(cpu_s=1, file_bytes=16 * _MEBIBYTE, memory_bytes=192 * _MEBIBYTE)
 """What the sandboxed probes are held to; without a sandbox they use up what `_BOMBS` says."""
-_BOMBS: Final = {"memory_bytes": 400 * _MEBIBYTE, "file_bytes": 64 * _MEBIBYTE, "cpu_s": 2.5, "processes": 1200}
+_BOMBS: Final = {"memory_bytes": 400 * _MEBIBYTE, "file_bytes": 64 * _MEBIBYTE, "cpu_s": 1.8, "processes": 1200}
 _TIMEOUT_S: Final = 30.0
 
 

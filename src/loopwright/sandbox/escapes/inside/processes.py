@@ -105,7 +105,13 @@ def leave_daemon_that_ignores_signals(world):
 @probe
 def leave_stopped_process(world):
     child = subprocess.Popen(
-        [sys.executable, "-I", "-c", "import time; time.sleep(60)", world["mark"]], env={}, start_new_session=True
+        [sys.executable, "-I", "-c", "import time; time.sleep(60)", world["mark"]],
+        env={},
+        start_new_session=True,
+        # Whoever waits for the end of our output must not wait for a process that is stopped.
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     os.kill(child.pid, signal.SIGSTOP)
     # Straight out below, so nobody waits for it.
