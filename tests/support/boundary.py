@@ -21,6 +21,7 @@ from loopwright.engine.drive import Driver
 from loopwright.engine.perform import SitePerformer
 from loopwright.engine.site import Site, open_site
 from loopwright.kernel.state import State
+from loopwright.policy.policy import Policy
 from support.command_line import repository
 from support.loopback import Seen, World, answer, serving
 
@@ -102,8 +103,7 @@ class Place:
     def drive(self, site: Site, run_id: str, *, attended: bool = True) -> State:
         policy = read_policy(self.root)
         if policy is not None:
-            grant = msgspec.structs.replace(policy.grant, hosts=self._with_port(policy.grant.hosts))
-            policy = msgspec.structs.replace(policy, grant=grant)
+            policy = self._ported(policy)
         performer = SitePerformer(site, run_id, policy=policy, attended=attended)
         driver_id = f"d{uuid.uuid4().hex}"
         driver = Driver(site.journal, run_id, performer, driver_id=driver_id, now_ms=site.now_ms, poll_s=0.02)
@@ -113,6 +113,17 @@ class Place:
         """As a process that knows nothing but the repository."""
         site = self.site()
         return site, self.drive(site, run_id)
+
+    def _ported(self, policy: Policy) -> Policy:
+        there = f"{HOST}:{self.port}"
+        secrets = tuple(
+            msgspec.structs.replace(spec, host=there) if spec.host == HOST else spec for spec in policy.secrets
+        )
+        uses = tuple(
+            msgspec.structs.replace(use, host=there) if use.host == HOST else use for use in policy.grant.secrets
+        )
+        grant = msgspec.structs.replace(policy.grant, hosts=self._with_port(policy.grant.hosts), secrets=uses)
+        return msgspec.structs.replace(policy, grant=grant, secrets=secrets)
 
     def _with_port(self, hosts: Sequence[str]) -> tuple[str, ...]:
         return (*hosts, *(f"{HOST}:{self.port}" for host in hosts if host == HOST))

@@ -44,12 +44,12 @@ class RunResult(Value, frozen=True):
 def drive_to_end(site: Site, run_id: str, *, as_json: bool, unattended: bool = False) -> None:
     """Returns only by `typer.Exit` with the run's exit code. With `unattended` a question is answered as the loop declares, since
     nobody is there to do it. Raises: `RunBusy`, `StaleWriter`, `JournalError`."""
-    state, interrupted = asyncio.run(_drive(site, run_id, as_json=as_json))
+    state, interrupted = asyncio.run(_drive(site, run_id, as_json=as_json, attended=not unattended))
     while unattended and state.asks and not interrupted and state.loop.unattended == "deny":
         for ask in state.asks:
             why = "nobody is there, and the loop says: unattended: deny"
             request(site, run_id, ev.Answered(ask.ask_id, "deny", "unattended", why))
-        state, interrupted = asyncio.run(_drive(site, run_id, as_json=as_json))
+        state, interrupted = asyncio.run(_drive(site, run_id, as_json=as_json, attended=not unattended))
     report = write_run_report(site, run_id)
     checkpoint_or_say(site, note)
     result = _result(site, run_id, state, report, interrupted=interrupted)
@@ -60,10 +60,10 @@ def drive_to_end(site: Site, run_id: str, *, as_json: bool, unattended: bool = F
     raise typer.Exit(result.exit_code)
 
 
-async def _drive(site: Site, run_id: str, *, as_json: bool) -> tuple[State, bool]:
+async def _drive(site: Site, run_id: str, *, as_json: bool, attended: bool) -> tuple[State, bool]:
     interrupts = 0
     with watcher(silent=as_json) as watching:
-        driver = driver_for(site, run_id, watching.event, watching.progress)
+        driver = driver_for(site, run_id, watching.event, watching.progress, attended=attended)
 
         def interrupt() -> None:
             nonlocal interrupts
