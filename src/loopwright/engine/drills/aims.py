@@ -23,9 +23,14 @@ _OF_A_TOOL: Final = (
 """How a tool that refuses a call itself writes rule, reason and remedy into one line."""
 
 
-def targets(lab: Lab, effects: Sequence[ToolEffect]) -> list[ToolSpec]:
-    """The granted tools with one of these effects, four at most; a stand-in, which is not granted, where there is none."""
-    found = [spec for spec in specs_of_policy(lab.policy) if spec.effect in effects][:_MOST]
+def targets(lab: Lab, effects: Sequence[ToolEffect], *, worded: bool = False) -> list[ToolSpec]:
+    """The granted tools with one of these effects, four at most; a stand-in, which is not granted, where there is none. `worded`: only
+    those that take text."""
+    found = [
+        spec
+        for spec in specs_of_policy(lab.policy)
+        if spec.effect in effects and (not worded or any(a.role == "content" for a in spec.arguments))
+    ][:_MOST]
     return found or [spec_of_effect(f"drill.{effects[0]}", effects[0])]
 
 

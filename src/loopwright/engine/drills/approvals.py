@@ -164,7 +164,10 @@ def _answered(lab: Lab, how: str) -> Perform:
         if guarded:
             await stage.call(_WIPE.name, _HARM)
         found = attempt_of(stage, done(tool))
-        return Attempt(None, "answer.refused", refused) if found.got is None and refused else found
+        if found.got is None and refused:
+            why, _, remedy = refused.rpartition("; ")
+            return Attempt(None, "answer.refused", why or refused, remedy)
+        return found
 
     return perform
 

@@ -28,7 +28,7 @@ from loopwright.journal.redact import Redactor
 from loopwright.policy.file import policy_digest
 from loopwright.policy.policy import Policy
 from loopwright.sandbox.bwrap import interpreter
-from loopwright.sandbox.escapes.catalogue import GROUPS, Probe, catalogue
+from loopwright.sandbox.escapes.catalogue import Probe, catalogue
 from loopwright.sandbox.escapes.trial import Trial, try_probes
 from loopwright.sandbox.protocol import ExecSpec, Sandbox
 
@@ -54,8 +54,10 @@ async def drill_boundary(
     progress: Progress = lambda line: None,
     *,
     sections: Collection[SectionName] = SECTIONS,
+    escapes: Sequence[Probe] | None = None,
 ) -> DrillReport:
     """Try everything in `sections` over the sandbox of `site` and `policy`; `None` is the built-in one, which denies everything.
+    `escapes` are the probes of the sandbox, `None` = the whole catalogue.
 
     Raises: `SandboxError` when the sandbox cannot run anything: then there is no boundary to drill.
     """
@@ -71,7 +73,9 @@ async def drill_boundary(
                 if name not in sections:
                     continue
                 if name == "sandbox":
-                    found.append(await _sandbox(site.sandbox, python, progress))
+                    found.append(
+                        await _sandbox(site.sandbox, catalogue() if escapes is None else escapes, python, progress)
+                    )
                 else:
                     found.append(await try_attacks(name, _ATTACKS[name](lab), progress))
         finally:
@@ -87,15 +91,9 @@ def _reachable(scratch: str) -> Path:
     return root
 
 
-async def _sandbox(sandbox: Sandbox, python: str, progress: Progress) -> Section:
-    trials = await try_probes(
-        sandbox, _in_groups(catalogue()), python=python, progress=lambda line: progress(f"sandbox: {line}")
-    )
+async def _sandbox(sandbox: Sandbox, escapes: Sequence[Probe], python: str, progress: Progress) -> Section:
+    trials = await try_probes(sandbox, escapes, python=python, progress=lambda line: progress(f"sandbox: {line}"))
     return Section("sandbox", tuple(_as_tried(trial, sandbox.description) for trial in trials))
-
-
-def _in_groups(probes: Sequence[Probe]) -> list[Probe]:
-    return sorted(probes, key=lambda probe: GROUPS.index(probe.group))
 
 
 def _as_tried(trial: Trial, where: str) -> Tried:

@@ -55,7 +55,9 @@ def injections(lab: Lab) -> list[Attack]:
     """The attacks on this policy: each on up to four granted tools of its kind, or on a stand-in that nobody granted."""
     found: list[Attack] = []
     for probe in _PROBES:
-        for spec in targets(lab, probe.effects):
+        # What goes to the user's own friend can only carry something in an argument for content.
+        worded = probe.target == FRIEND
+        for spec in targets(lab, probe.effects, worded=worded):
             found.append(Attack(f"{probe.name} ({spec.name})", probe.tried, _injection(lab, probe, spec)))
     for spec in targets(lab, _OUT):
         found.append(
