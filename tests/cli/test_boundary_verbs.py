@@ -198,6 +198,23 @@ def test_an_expired_ask_is_only_denied(place: Place) -> None:
     assert [answer for _, answer, _ in place.answers(run)] == ["deny"]
 
 
+def test_a_run_whose_ask_expired_goes_on_without_the_call(place: Place) -> None:
+    run = place.waiting(("mail.send", BOB), at_ms=wall_clock_ms() - 30 * 86_400_000)
+    ended = place.say("resume", run, "--unsandboxed", "--json")
+    assert (ended.code, ended.json()["stop_reason"]) == (0, "goal"), ended
+    (answered,) = [body for body in place.bodies(run) if isinstance(body, ev.Answered)]
+    assert (answered.answer, answered.by) == ("deny", "loopwright (expired)")
+
+
+def test_an_answer_is_not_carried_out_where_the_sandbox_cannot_be_had(place: Place) -> None:
+    run = place.waiting(("mail.send", BOB))
+    broken = {"LOOPWRIGHT_SANDBOX": "container", "LOOPWRIGHT_CONTAINER": "/nowhere/engine"}
+    ended = place.say("approve", f"{run}:q1", **broken)
+    assert ended.code == 7 and len(ended.lines) == 1, ended
+    assert [answer for _, answer, _ in place.answers(run)] == ["approve"]
+    assert not any(isinstance(body, ev.DriverStarted) for body in place.bodies(run))
+
+
 def test_several_asks_are_approved_together_only_when_they_are_alike(place: Place) -> None:
     other: dict[str, Json] = {**BOB, "body": "again"}
     eve: dict[str, Json] = {**BOB, "to": "eve@example.net"}

@@ -118,7 +118,7 @@ def _answer(
 
     from loopwright.cli.control import take_over
     from loopwright.engine import runs
-    from loopwright.engine.site import open_site
+    from loopwright.engine.site import open_site, prove_isolation
     from loopwright.errors import UsageError
     from loopwright.tools.approvals.answer import answer_together, open_asks
 
@@ -147,6 +147,8 @@ def _answer(
         answer_together(
             site.journal, run_id, [ask.ask_id for ask in asks], reply, by=PERSON, why=why, now_ms=site.now_ms
         )
+    if not runs.is_driven(site, run_id):
+        prove_isolation(site)
     take_over(site, run_id, "answer", as_json=as_json)
 
 

@@ -16,6 +16,7 @@ from loopwright.engine.site import Site
 from loopwright.kernel import events as ev
 from loopwright.kernel.state import State
 from loopwright.kernel.values import Value
+from loopwright.tools.approvals.absent import expire_or_deny
 from loopwright.views.text import one_line
 
 __all__ = ["RunResult", "drive_to_end"]
@@ -43,7 +44,9 @@ class RunResult(Value, frozen=True):
 
 def drive_to_end(site: Site, run_id: str, *, as_json: bool, unattended: bool = False) -> None:
     """Returns only by `typer.Exit` with the run's exit code. With `unattended` a question is answered as the loop declares, since
-    nobody is there to do it. Raises: `RunBusy`, `StaleWriter`, `JournalError`."""
+    nobody is there to do it; one that expired is closed, since nobody can approve it any more. Raises: `RunBusy`, `StaleWriter`,
+    `JournalError`."""
+    expire_or_deny(site.journal, run_id, now_ms=site.now_ms, attended=True)
     state, interrupted = asyncio.run(_drive(site, run_id, as_json=as_json, attended=not unattended))
     while unattended and state.asks and not interrupted and state.loop.unattended == "deny":
         for ask in state.asks:
