@@ -129,6 +129,20 @@ def test_a_send_that_was_approved_is_done_once_with_its_key_after_any_number_of_
     assert faults(site, run_id) == []
 
 
+@pytest.mark.parametrize("limits", ["iterations: 1", "iterations: 4, plateau: 1"])
+def test_waiting_takes_no_iteration_and_is_no_standstill(tmp_path: Path, limits: str) -> None:
+    with world() as there:
+        program = SEND.replace("PORT", str(there.port))
+        at = place(tmp_path, program, policy=SENDING, permit=NETWORK, port=there.port, limits=limits)
+        site, run_id, state = at.run()
+        assert (state.finished, state.iteration) == (None, 1)
+        say(site, run_id, "approve")
+        site, state = at.again(run_id)
+    assert state.finished is not None
+    assert (state.finished.reason, state.iteration, len(there.seen)) == ("goal", 1, 1)
+    assert faults(site, run_id) == []
+
+
 def test_a_send_that_was_denied_is_not_done_and_the_run_goes_on_without_it(tmp_path: Path) -> None:
     with world() as there:
         at, run_id = waiting(tmp_path, there.port)
@@ -190,6 +204,14 @@ found = [name for name in os.environ if "DOOR" in name or "SECRET" in name or "T
 value(42 if door is None and not found else found)
 """
     site, run_id, state = place(tmp_path, program, policy=None).run()
+    assert state.finished is not None and state.finished.reason == "goal"
+    assert not [body for body in bodies(site, run_id) if isinstance(body, ev.PolicyBound)]
+
+
+def test_a_policy_that_grants_no_tool_opens_no_door(tmp_path: Path) -> None:
+    site, run_id, state = place(
+        tmp_path, "value(42 if door is None else 0)", policy='[identities]\nown = ["me"]\n'
+    ).run()
     assert state.finished is not None and state.finished.reason == "goal"
     assert not [body for body in bodies(site, run_id) if isinstance(body, ev.PolicyBound)]
 

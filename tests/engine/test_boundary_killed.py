@@ -1,4 +1,4 @@
-"""The driver is killed while a request of its program is on its way: a person is asked what came of it, and nothing is done again by itself."""
+"""The driver is killed while a request of its program is on its way: a person is asked, and nothing is done again by itself."""
 
 import os
 import signal

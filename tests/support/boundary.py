@@ -45,7 +45,7 @@ observe: [{tests: {run: "python check.py", junit: report.xml}}]
 act: [{command: "python agent.py"}]
 evaluate: {tests: {run: "python check.py", junit: report.xml}, protect: [check.py]}
 PERMIT
-stop: {iterations: 4, minutes: 30}
+stop: {LIMITS, minutes: 30}
 deliver: branch
 ---
 GOAL
@@ -140,6 +140,7 @@ def place(
     policy: str | None,
     permit: str = "",
     goal: str = "Make the check pass.",
+    limits: str = "iterations: 4",
     port: int = 443,
 ) -> Place:
     """`program` is what `agent.py` does after `door = Tools()` where there is a door; `value(text)` writes its edit."""
@@ -156,7 +157,7 @@ door = Tools() if "LOOPWRIGHT_DOOR" in os.environ else None
         "value.txt": "0\n",
         "agent.py": agent,
         ".gitignore": "report.xml\n",
-        "loops/ask.md": LOOP.replace("PERMIT", permit).replace("GOAL", goal),
+        "loops/ask.md": LOOP.replace("LIMITS", limits).replace("PERMIT", permit).replace("GOAL", goal),
     }
     if policy is not None:
         files[POLICY_FILE] = policy

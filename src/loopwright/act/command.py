@@ -9,12 +9,12 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from loopwright.act.digest import changes_digest
-from loopwright.act.protocol import ProposeRequest, ProposeResult
+from loopwright.act.protocol import ProposeRequest, ProposeResult, WaitsForPerson
 from loopwright.act.result_file import RESULT_BYTES, CommandResult, parse_result
 from loopwright.errors import ActionError
 from loopwright.journal.protocol import BlobStore
 from loopwright.kernel.loop import CommandRung
-from loopwright.kernel.values import BlobRef, Change, Observation, Proposal
+from loopwright.kernel.values import BlobRef, Change, Observation, Proposal, Spend
 from loopwright.sandbox.protocol import ExecResult
 from loopwright.sandbox.resolve import split_command
 from loopwright.suite.outcome import describe, last_line, stable
@@ -41,7 +41,7 @@ class CommandProposer:
 
     async def propose(self, request: ProposeRequest, shop: Workshop) -> ProposeResult:
         """Raises: `ActionError` when the program is not found, fails, does not end, or writes a result that cannot be used;
-        `UsageError`, `WorkspaceError`, `SandboxError`."""
+        `WaitsForPerson`, `UsageError`, `WorkspaceError`, `SandboxError`."""
         shop.progress(f"running {self._rung.run}")
         async with AsyncExitStack() as stack:
             candidate = stack.enter_context(shop.workspace.checkout(request.tree, "propose"))
@@ -67,7 +67,7 @@ class CommandProposer:
                 raise door.failure
             if door is not None and door.asks:
                 # It asks again for the very same call once a person has said yes; what it did until here is thrown away.
-                return ProposeResult((), False, f"waits for a person: {', '.join(door.asks)}")
+                raise WaitsForPerson(door.asks, _said_spend(result_at))
             self._refuse_failure(done, shop)
             said = _result(result_at)
             changes = candidate.harvest(shop.blobs)
@@ -176,6 +176,14 @@ def _result(path: Path) -> CommandResult:
     except UnreadableFile as error:
         raise ActionError(f"command: the result file cannot be used: {error}") from error
     return parse_result(data or b"")
+
+
+def _said_spend(path: Path) -> Spend:
+    """What a program that ends in the middle of its work says that it cost; a result that cannot be used says nothing."""
+    try:
+        return _result(path).spend()
+    except ActionError:
+        return Spend()
 
 
 def _findings(done: ExecResult, shop: Workshop) -> BlobRef:

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from loopwright.errors import ActionError
 from loopwright.kernel.loop import Loop
 from loopwright.kernel.values import BlobRef, Observation, Plan, Proposal, Spend
 from loopwright.workspace.workshop import Workshop
 
-__all__ = ["ProposeRequest", "ProposeResult", "Proposer"]
+__all__ = ["ProposeRequest", "ProposeResult", "Proposer", "WaitsForPerson"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,18 @@ class ProposeResult:
     impossible: str | None = None
 
 
+class WaitsForPerson(ActionError):
+    """A call of the rung's program must be allowed first: the action is done anew in the same iteration once `asks` are answered.
+
+    `spend` is what the program says that it cost until here.
+    """
+
+    def __init__(self, asks: tuple[str, ...], spend: Spend) -> None:
+        super().__init__(f"waits for a person: {', '.join(asks)}", signature="waits for a person", status="cancelled")
+        self.spend = spend
+
+
 class Proposer(Protocol):
     async def propose(self, request: ProposeRequest, shop: Workshop) -> ProposeResult:
-        """Raises: `ActionError` when the rung cannot be performed at all."""
+        """Raises: `ActionError` when the rung cannot be performed at all, `WaitsForPerson` when it cannot be performed yet."""
         ...

@@ -8,6 +8,7 @@ from typing import Literal, cast
 
 import msgspec
 
+from loopwright.act.protocol import WaitsForPerson
 from loopwright.engine.beats import Beats
 from loopwright.engine.boundary import Boundary
 from loopwright.engine.site import Site
@@ -70,6 +71,9 @@ class SitePerformer:
         except TimeoutError:
             message = f"{_beat_name(action)}: not finished after {action.timeout_s} s"
             return self._failed(state, action, started_s, "timeout", message, f"{_beat_name(action)}: timeout")
+        except WaitsForPerson as error:
+            spend = error.spend.plus(_wall(started_s))
+            return ev.ActionFailed(action.id, "cancelled", str(error), error.signature, spend)
         except ActionError as error:
             return self._failed(state, action, started_s, cast("Status", error.status), str(error), error.signature)
         except LoopwrightError as error:
