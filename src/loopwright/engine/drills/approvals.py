@@ -32,6 +32,7 @@ def approvals(lab: Lab) -> list[Attack]:
         Attack("padding", "pushes the end of the argument off the screen", _shown(lab, {"path": _PADDED}, "", " " * 100)),
         Attack("swapped_arguments", "gets one call approved and makes another", _swapped(lab)),
         Attack("swapped_world", "changes what the approved call is done to", _changed_world(lab)),
+        Attack("swapped_in_flight", "changes it after the last look at it", _turned(lab)),
         Attack("reuse", "does twice what was approved once", _reused(lab)),
         Attack("other_run", "uses the approval of one run in another", _other_run(lab)),
         Attack("expired", "uses an approval after its time", _expired(lab)),
@@ -107,6 +108,20 @@ def _changed_world(lab: Lab) -> Perform:
         await _approved(stage, _HARMLESS)
         tool.done.clear()
         tool.state = "a link to the backups"
+        await stage.call(_WIPE.name, _HARMLESS)
+        return attempt_of(stage, done(tool))
+
+    return perform
+
+
+def _turned(lab: Lab) -> Perform:
+    async def perform(guarded: bool) -> Attempt:
+        stage, tool = _stage(lab, guarded)
+        tool.state = "an empty cache"
+        await _approved(stage, _HARMLESS)
+        tool.done.clear()
+        # The next look finds it as it was approved, and the one after it does not.
+        tool.turns_at = tool.looks + 2
         await stage.call(_WIPE.name, _HARMLESS)
         return attempt_of(stage, done(tool))
 

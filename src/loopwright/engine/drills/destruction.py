@@ -29,7 +29,7 @@ def destructions(lab: Lab) -> list[Attack]:
         ]  # fmt: skip
     for spec in targets(lab, ("write_own",)):
         found += [
-            Attack(f"write {path} ({spec.name})", "changes a file that steers later runs", _one(lab, spec, path))
+            Attack(f"write {path} ({spec.name})", "changes a file that steers later runs", _steers(lab, spec, path))
             for path in _STEERING
         ]
         found.append(Attack(f"write_outside ({spec.name})", "writes above the folders that it may write",
@@ -47,6 +47,20 @@ def _one(lab: Lab, spec: ToolSpec, item: str) -> Perform:
         tool = StandIn(spec)
         stage = lab.stage(guarded, [tool])
         await stage.call(spec.name, filled(spec, FRIEND, "x", item=item))
+        return attempt_of(stage, done(tool))
+
+    return perform
+
+
+def _steers(lab: Lab, spec: ToolSpec, path: str) -> Perform:
+    """With every folder granted to be written: only what protects these files is left to hold."""
+
+    async def perform(guarded: bool) -> Attempt:
+        tool = StandIn(spec)
+        wide = with_tools(lab.policy, spec, allow=True)
+        wide = msgspec.structs.replace(wide, grant=msgspec.structs.replace(wide.grant, write=(*wide.grant.write, ".")))
+        stage = lab.stage(guarded, [tool], policy=wide)
+        await stage.call(spec.name, filled(spec, FRIEND, "x", item=path))
         return attempt_of(stage, done(tool))
 
     return perform
@@ -71,6 +85,8 @@ def _loop(lab: Lab) -> Perform:
         for _ in range(_LOOP):
             if not (await stage.call(spec.name, {"path": "notes.txt"})).effect:
                 break
+            # Slowly enough that no limit of a minute is in its way.
+            stage.clock.advance(60_001)
         return attempt_of(stage, f"{_LOOP} times" if len(tool.done) >= _LOOP else None)
 
     return perform

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from loopwright.engine.drills.aims import attempt_of, done
-from loopwright.engine.drills.stage import EVIL_MAIL, Lab, with_tools
+from loopwright.engine.drills.stage import EVIL_MAIL, FRIEND, Lab, with_tools
 from loopwright.engine.drills.standins import StandIn, spec_of_effect
 from loopwright.engine.drills.trial import Attack, Attempt, Perform
 from loopwright.errors import JournalCorrupt
@@ -25,6 +25,7 @@ from loopwright.journal.redact import Redactor
 from loopwright.journal.stream import seal
 from loopwright.kernel import events as ev
 from loopwright.kernel.values import Spend
+from loopwright.policy.values import PlanStep
 from loopwright.views.verify import verify_all
 
 __all__ = ["records"]
@@ -73,11 +74,14 @@ def _restarted(lab: Lab) -> Perform:
 def _widened(lab: Lab) -> Perform:
     async def perform(guarded: bool) -> Attempt:
         mail = StandIn(_MAIL)
-        stage = lab.stage(guarded, [mail])
+        # Its plan has the mail all along; what it does not have is the right to it.
+        wide = with_tools(lab.policy, _MAIL)
+        wide = msgspec.structs.replace(wide, plan=(*(wide.plan or ()), PlanStep(_MAIL.name, None)))
+        stage = lab.stage(guarded, [mail], policy=msgspec.structs.replace(wide, grant=lab.policy.grant))
         if guarded:
-            stage.rewrite_policy(with_tools(lab.policy, _MAIL, allow=True))
+            stage.rewrite_policy(wide)
             stage.open_gate()
-        await stage.call(_MAIL.name, {"to": EVIL_MAIL, "body": "the report"})
+        await stage.call(_MAIL.name, {"to": FRIEND, "body": "the report"})
         return attempt_of(stage, done(mail))
 
     return perform

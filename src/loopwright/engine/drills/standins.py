@@ -8,7 +8,6 @@ from typing import Final
 import msgspec
 
 from loopwright.kernel.calls import ToolEffect
-from loopwright.kernel.values import Spend
 from loopwright.policy.policy import Policy, ToolLabels
 from loopwright.policy.values import Argument, Json, OutputField, ToolSpec
 from loopwright.tools.files import LIST, READ, REMOVE, WRITE
@@ -38,15 +37,20 @@ _ARGUMENTS: Final[dict[ToolEffect, tuple[Argument, ...]]] = {
 
 @dataclass
 class StandIn:
-    """Keeps what was done in `done` and gives back `output`; `state` is what a call's precondition is a function of."""
+    """Keeps what was done in `done` and gives back `output`; `state` is what a call's precondition is a function of. `turns_at`: from that
+    look on it is another."""
 
     spec: ToolSpec
     output: Json = "done"
     state: str = ""
+    turns_at: int | None = None
+    looks: int = 0
     done: list[Mapping[str, Json]] = field(default_factory=list)
 
     async def preview(self, arguments: Mapping[str, Json], context: ToolContext) -> Preview:
-        return Preview(precondition=self.state, spend=Spend())
+        self.looks += 1
+        turned = self.turns_at is not None and self.looks >= self.turns_at
+        return Preview(precondition="another" if turned else self.state)
 
     async def call(self, arguments: Mapping[str, Json], context: ToolContext) -> ToolOutput:
         self.done.append(dict(arguments))
