@@ -26,6 +26,7 @@ __all__ = ["LandlockSandbox", "landlock_abi"]
 
 DEFAULT_PROCESSES = 512
 DEFAULT_MEMORY_BYTES = 4 << 30
+OPEN_FILES = 4096
 _SETUP_FAILED = 125
 _CREATE = 444
 _SYSTEM = (
@@ -138,6 +139,7 @@ class LandlockSandbox:
             "devices": _DEVICES,
             "limits": [
                 ("RLIMIT_CORE", 0),
+                ("RLIMIT_NOFILE", OPEN_FILES),
                 ("RLIMIT_NPROC", limits.processes or DEFAULT_PROCESSES),
                 ("RLIMIT_AS", limits.memory_bytes or DEFAULT_MEMORY_BYTES),
                 ("RLIMIT_FSIZE", limits.file_bytes),
