@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from loopwright.engine.dispatch import Drives, LocalDispatch
+from loopwright.engine.expiry import Expiries
 from loopwright.engine.log import Kind, Line, ServiceLog
 from loopwright.engine.protocol import Clock
 from loopwright.engine.standing import Standings
@@ -67,6 +68,7 @@ class Service:
     parts: ServiceParts
     dispatch: LocalDispatch = field(init=False)
     standings: Standings = field(init=False)
+    _expiries: Expiries = field(init=False)
     _files: LoopFiles = field(init=False)
     _refs: Refs = field(init=False)
     _watches: dict[str, Watch] = field(default_factory=dict)
@@ -83,6 +85,7 @@ class Service:
             ended=self._ended,
         )
         self.standings = Standings(parts.journal, self.dispatch.is_driving, self._unreadable)
+        self._expiries = Expiries(parts.journal, parts.now_ms)
         self._files = LoopFiles(parts.loops_dir, self._faulty)
         self._refs = Refs(parts.repository)
 
@@ -90,6 +93,7 @@ class Service:
         """Look at the journal, the loop files and the triggers; begin and drive what is due. Never raises: it says what is wrong."""
         if not self._guarded("journal", self.standings.look):
             return
+        self._guarded("expired questions", lambda: self._expiries.close(self.standings.unfinished))
         self._take_up_loop_files()
         for name, watch in self._watches.items():
             self._guarded(f"loop {name}", partial(self._tick, watch))
