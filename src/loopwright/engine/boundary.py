@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from loopwright.engine.decoys import KillsOnCanary, WatchedBox, site_key
+from loopwright.engine.permit import loop_grant, loop_servers
 from loopwright.engine.site import Site
 from loopwright.errors import UsageError
 from loopwright.kernel import events as ev
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from loopwright.tools.registry import Registry
     from loopwright.tools.results import Settings
 
-__all__ = ["LOCK_FILE", "POLICY_FILE", "Boundary", "loop_grant", "mandates_folder", "read_policy", "ungranted"]
+__all__ = ["LOCK_FILE", "POLICY_FILE", "Boundary", "mandates_folder", "read_policy"]
 
 POLICY_FILE: Final = "loops/policy.toml"
 """In the user's checkout, where people review it; never taken from a candidate."""
@@ -62,33 +63,6 @@ def read_policy(root: Path) -> Policy | None:
     except UsageError as error:
         raise UsageError(f"policy file {POLICY_FILE!r}: {error}") from None
     return policy
-
-
-def ungranted(policy: Policy | None, loop: Loop) -> tuple[str, ...]:
-    """What the loop's `permit` names and nothing grants, one line each: its programs will not get it."""
-    wanted = [("network", host) for host in loop.permit.network if loop.permit.network != "none"]
-    wanted += [("secrets", name) for name in loop.permit.secrets]
-    if policy is None:
-        return tuple(f"permit.{key}: {name!r} is granted by nobody: there is no {POLICY_FILE}" for key, name in wanted)
-    servers = {host for server in policy.mcp for host in server.hosts}
-    held = {"network": {*policy.grant.hosts, *servers}, "secrets": {use.name for use in policy.grant.secrets}}
-    return tuple(
-        f"permit.{key}: {name!r} is not granted by {POLICY_FILE}" for key, name in wanted if name not in held[key]
-    )
-
-
-def loop_grant(policy: Policy, loop: Loop) -> Grant:
-    """What a run of `loop` holds: the policy's grant, narrowed by the loop's own `permit`. `permit.write` empty adds no bound."""
-    from loopwright.policy.grants import narrowed
-
-    permit = loop.permit
-    own = msgspec.structs.replace(
-        policy.grant,
-        hosts=() if permit.network == "none" else permit.network,
-        secrets=tuple(use for use in policy.grant.secrets if use.name in permit.secrets),
-        write=permit.write or policy.grant.write,
-    )
-    return narrowed(policy.grant, own)
 
 
 def mandates_folder(env: Mapping[str, str]) -> Path:
@@ -223,17 +197,9 @@ class Boundary:
         return self._payer
 
     def _servers(self, loop: Loop, actor: str) -> tuple[McpServer, ...]:
-        """The servers of the policy, each with the hosts that the loop permits too and that it had when the run was bound."""
-        permitted = () if loop.permit.network == "none" else loop.permit.network
         bound = self._log.history.bound.get(actor)
         first = None if bound is None else msgspec.json.decode(self._site.journal.blobs.get(bound.policy), type=Policy)
-        before = {server.name: server.hosts for server in (self._policy if first is None else first).mcp}
-        return tuple(
-            msgspec.structs.replace(
-                server, hosts=tuple(h for h in server.hosts if h in permitted and h in before.get(server.name, ()))
-            )
-            for server in self._policy.mcp
-        )
+        return loop_servers(self._policy, self._policy if first is None else first, loop)
 
     async def _boxes(self, stack: AsyncExitStack, servers: tuple[McpServer, ...]) -> Sequence[Toolbox]:
         if not servers:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import msgspec
 
 from loopwright import __version__
-from loopwright.engine.boundary import read_policy, ungranted
+from loopwright.engine.boundary import POLICY_FILE, read_policy
 from loopwright.engine.drive import Driver
 from loopwright.engine.perform import SitePerformer
+from loopwright.engine.permit import ungranted
 from loopwright.engine.site import Site, new_run_id
 from loopwright.engine.standing import is_run
 from loopwright.errors import NotAvailableYet, RunBusy, StaleWriter, UsageError
@@ -66,7 +67,7 @@ def plan_start(site: Site, loop_file: LoopFile, options: StartOptions, run_id: s
     repository = site.repository
     policy = read_policy(site.repository.root)
     dirty = tuple(path for path in repository.uncommitted() if not is_cache(path))
-    told = (*repository.notes, *ungranted(policy, loop_file.loop))
+    told = (*repository.notes, *ungranted(policy, loop_file.loop, POLICY_FILE))
     if options.snapshot and dirty:
         base = repository.snapshot_commit(f"loopwright: snapshot of {len(dirty)} uncommitted changes", site.now_ms())
         commit, tree = base.commit, base.tree
