@@ -3,6 +3,8 @@
 A run's state is a function of its events and of nothing else; `transitions.py` says which event may happen in which phase. The
 state before the first event is `None`. Histories are windows of fixed length: only stop rules read them, and a run of a hundred
 thousand events must fold in about a second.
+
+Longer than 500 lines, since the invariant above is worth more than a second file: one handler for each kind of event, all of them here.
 """
 
 from collections.abc import Callable, Iterable
