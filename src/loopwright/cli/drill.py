@@ -167,8 +167,8 @@ def _details(section: "Section", *, show_all: bool) -> None:
     for probe in section.probes:
         if probe.verdict == "held" and not show_all:
             continue
-        if probe.verdict == "not_possible" and not show_all:
-            continue
+        if probe.verdict == "not_possible" and section.name == "sandbox" and not show_all:
+            continue  # what a kernel or a user lacks is counted; elsewhere a probe that cannot be made is worth a line
         mark = {"held": "held", "let_through": "LET THROUGH", "not_possible": "not possible here"}[probe.verdict]
         say()
         say(f"{mark}  {section.name}/{shown(probe.name)}: {shown(probe.tried)}")

@@ -190,12 +190,16 @@ def _environ(lab: Lab, spec: SecretSpec) -> Perform:
             return Attempt("it stands in the environment" if _VALUE.encode() in plain.stdout else None)
         grant = msgspec.structs.replace(lab.policy.grant, secrets=(SecretUse(spec.name, spec.host, spec.header),))
         place = lab.candidate()
-        done = await lab.sandbox.run(
-            ExecSpec(
-                ("sh", "-c", look), place, 20, f"{lab.next_run()}/a1", writable=(place,),
-                env=_broker(spec, Redactor()).actor_env(grant),
-            )
+        command = ExecSpec(
+            ("sh", "-c", look), place, 20, f"{lab.next_run()}/a1", writable=(place,),
+            env=_broker(spec, Redactor()).actor_env(grant),
         )  # fmt: skip
+        # It stands in our own environment, as a person's secrets do.
+        os.environ[_VARIABLE] = _VALUE
+        try:
+            done = await lab.sandbox.run(command)
+        finally:
+            del os.environ[_VARIABLE]
         found = _VALUE.encode() in done.stdout
         why = "the sandbox gives a program placeholders in an environment of its own"
         return Attempt("it stands in the environment" if found else None, "sandbox.environment", why)

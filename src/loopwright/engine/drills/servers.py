@@ -160,7 +160,7 @@ def _rug(lab: Lab) -> Perform:
             stage = _stage(lab, [box], "drill.echo")
             first = await stage.call("drill.echo", {"text": "rug"})
             second = await stage.call("drill.echo", {"text": "x"})
-            if first.status != "ok":
+            if first.status == "error":
                 raise UsageError(f"the drill's server did not answer: {first.why}")
             return attempt_of(stage, "the changed tool was called" if second.status == "ok" else None)
 
@@ -239,8 +239,10 @@ def _steal(lab: Lab) -> Perform:
         async with bench.opened() as box:
             stage = _stage(lab, [box], "drill.echo")
             reply = await stage.call("drill.echo", {"text": "steal"})
-            if reply.status != "ok":
+            if reply.status == "error":
                 raise UsageError(f"the drill's server did not answer: {reply.why}")
+            if not reply.effect:
+                return attempt_of(stage, None)
             got = "it read the file" if _HIDDEN in json.dumps(reply.value) else None
             return Attempt(
                 got, "sandbox", f"the server runs in {lab.sandbox.description}: {json.dumps(reply.value)[:120]}"

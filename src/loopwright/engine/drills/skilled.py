@@ -1,12 +1,13 @@
 """Skills: a folder of instructions that asks for more than it was given, or is another than the one that somebody looked at."""
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from loopwright.engine.drills.stage import EVIL_HOST, Lab
 from loopwright.engine.drills.trial import Attack, Attempt, Perform
-from loopwright.errors import LoopwrightError
+from loopwright.errors import LoopwrightError, UsageError
 from loopwright.policy.policy import SkillGrant
 from loopwright.policy.values import Grant
 from loopwright.tools.skills.errors import SkillRefused
@@ -41,6 +42,8 @@ def skills(lab: Lab) -> list[Attack]:
 
 
 def _made(lab: Lab, text: str) -> Path:
+    if importlib.util.find_spec("skills_ref") is None:
+        raise UsageError("skills need the package 'skills-ref', which is not installed; install 'loopwright[skills]'")
     folder = lab.folder() / _NAME
     folder.mkdir()
     _write(folder / "SKILL.md", text)

@@ -61,10 +61,12 @@ class StandIn:
 
 
 def spec_of_effect(name: str, effect: ToolEffect, roles: ToolLabels | None = None) -> ToolSpec:
-    """A tool that does this, with plain arguments, or with those that the labels name."""
+    """A tool that does this, with plain arguments, or with those that the labels name where they name any of that role."""
     arguments = _ARGUMENTS[effect]
-    if roles is not None and roles.roles:
-        arguments = tuple(Argument(label.argument, label.role, required=False) for label in roles.roles)
+    if roles is not None:
+        named = tuple(Argument(label.argument, label.role, required=False) for label in roles.roles)
+        taken = {argument.role for argument in named}
+        arguments = (*named, *(argument for argument in arguments if argument.role not in taken))
     output = (OutputField("", "free"),) if effect in ("read", "net_read") else ()
     return ToolSpec(name, effect, arguments, output, reversible=False)
 

@@ -46,7 +46,10 @@ async def _tried(attack: Attack) -> Tried:
     opened = await _performed(attack, False)
     guarded = await _performed(attack, True)
     verdict: Verdict
-    if isinstance(guarded, Exception):
+    if isinstance(opened, Exception) and isinstance(guarded, Exception) and str(opened) == str(guarded):
+        # Neither way begins here: a part that is not installed, for instance.
+        verdict, guarded = "not_possible", Attempt(None, "drill.not_here", str(opened)[:300])
+    elif isinstance(guarded, Exception):
         # What broke proves nothing: it is reported as if it had been let through.
         verdict = "let_through"
         guarded = Attempt("nothing is known", "drill.broken", f"{type(guarded).__name__}: {guarded}"[:300], "report it")
