@@ -1,6 +1,7 @@
 """A run's program uses a secret that it never holds: the value goes into one header of one host and is found nowhere else."""
 
 import base64
+import re
 import ssl
 import uuid
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import pytest
 
 from loopwright.engine.report import write_run_report
 from loopwright.kernel import events as ev
+from loopwright.tools.approvals.answer import answer as answer_ask
 from loopwright.views.audit import audit
 from loopwright.views.describe import describe
 from support.boundary import Place, close_sites, place, world
@@ -125,4 +127,32 @@ def test_a_secret_that_the_loop_does_not_permit_is_not_there_and_not_used(
         at.env["SERVICE_VALUE"] = uuid.uuid4().hex
         said = denied(at)
     assert said.startswith("none held") and "[secret.grant]" in said and "permit" in said
+    assert there.connections == 0
+
+
+LATER = """
+asked = door.call("http.send", url="https://127.0.0.1:PORT/note", method="POST")
+got = door.call("http.get", url="https://127.0.0.1:PORT/value", headers={"Authorization": "Bearer {{secret:API}}"})
+Path("said.txt").write_text(os.environ.get("LOOPWRIGHT_SECRET_API", "none held") + " " + got["message"])
+value(42 if asked["status"] == "denied" and got["status"] == "denied" else 0)
+"""
+
+
+def test_a_secret_that_is_added_to_the_policy_while_the_run_waits_is_not_the_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = POLICY.replace('"http.get"]', '"http.get", "http.send"]').replace('"net_read"]', '"net_read", "send"]')
+    with world(echo, trusted(tmp_path, monkeypatch).server_tls("127.0.0.1")) as there:
+        first = re.sub(r"\[secrets.API\]\n(?:\w+ = .*\n)+", "", wide)
+        assert "secrets" not in first
+        at = place(tmp_path, LATER.replace("PORT", str(there.port)), policy=first, permit=PERMIT, port=there.port)
+        at.env["SERVICE_VALUE"] = uuid.uuid4().hex
+        site, run_id, state = at.run()
+        (ask,) = state.asks
+        (at.root / "loops/policy.toml").write_text(wide)
+        answer_ask(site.journal, run_id, ask.ask_id, "deny", by="ada", why="", now_ms=site.now_ms)
+        _, state = at.again(run_id)
+    assert state.finished is not None and state.finished.reason == "goal"
+    said = git(at.root, "show", f"loopwright/ask/{run_id}:said.txt")
+    assert said.startswith("none held") and "[secret.grant]" in said
     assert there.connections == 0
