@@ -163,8 +163,8 @@ class Stage:
         return list(await asyncio.gather(*(self.call(tool, one) for one in many)))
 
     def decisive(self) -> Reply:
-        """The reply that explains the outcome: the last refusal, or else the last of all."""
-        refused = [reply for reply in self.replies if not reply.effect]
+        """The reply that explains the outcome: the last that was no success, or else the last of all."""
+        refused = [reply for reply in self.replies if reply.status != "ok"]
         return (refused or self.replies or [Reply("none")])[-1]
 
     async def _open(self, tool: str, arguments: Mapping[str, Json], reason: str, actor: str) -> Reply:
