@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,6 +25,7 @@ __all__ = ["World"]
 _SECRET_VARIABLE = "LOOPWRIGHT_DRILL_SECRET"
 _SHARED = 0o666
 _IPC_REMOVE = 0
+_SETTLE_S = 2.0
 
 
 class World:
@@ -57,10 +59,10 @@ class World:
 
     def happened(self) -> str | None:
         """What of a probe is seen from out here, `None` when nothing is."""
-        if self._victim.poll() is not None:
-            return "a process outside was ended"
         if self._received.wait(0.02 if not self._received.is_set() else 0):
             return "a datagram arrived outside"
+        if self._victim_ended():
+            return "a process outside was ended"
         if Path("/dev/shm", f"{self.mark}-new").exists() or Path(f"/usr/local/escaped-{self.mark}").exists():
             return "a file appeared outside"
         if self._snapshot() != self._before:
@@ -83,6 +85,13 @@ class World:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+    def _victim_ended(self) -> bool:
+        """A signal that was sent need not have had its effect yet: whoever is about to die is waited for."""
+        until = time.monotonic() + _SETTLE_S
+        while self._victim.poll() is None and _is_busy(self._victim.pid) and time.monotonic() < until:
+            time.sleep(0.002)
+        return self._victim.poll() is not None
 
     # --- making it -----------------------------------------------------------------------------------------------------
     def _make(self) -> None:
@@ -230,6 +239,16 @@ class World:
                 attributes = os.listxattr(path, follow_symlinks=False)
                 rows.append((path, info.st_mode, info.st_uid, info.st_mtime_ns, data, tuple(attributes)))
         return rows
+
+
+def _is_busy(pid: int) -> bool:
+    """Whether the process does anything else than sleep, or has a signal before it."""
+    try:
+        rows = dict(row.split(":", 1) for row in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in row)
+    except OSError:
+        return True
+    pending = int(rows["SigPnd"], 16) | int(rows["ShdPnd"], 16)
+    return pending != 0 or rows["State"].split()[0] in ("R", "D", "X", "Z")
 
 
 def _python_for_all() -> str:
