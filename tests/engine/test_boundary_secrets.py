@@ -118,6 +118,27 @@ value(42 if got["status"] == "denied" else 0)
 """
 
 
+def test_the_token_of_the_door_is_in_nothing_that_is_written(tmp_path: Path) -> None:
+    """The program prints it, and keeps it disguised in its edit so that the test knows what to look for."""
+    program = """
+import os
+token = os.environ["LOOPWRIGHT_DOOR_TOKEN"]
+print("the token is", token)
+Path("said.txt").write_text(" ".join(str(ord(c) + 1) for c in token))
+value(42)
+"""
+    with world(echo) as there:
+        at = place(tmp_path, program, policy=POLICY, permit=PERMIT, port=there.port)
+        site, run_id, state = at.run()
+    assert state.finished is not None and state.finished.reason == "goal", state
+    numbers = git(at.root, "show", f"loopwright/ask/{run_id}:said.txt").split()
+    token = "".join(chr(int(number) - 1) for number in numbers)
+    site.journal.close()
+    assert len(token) == 32
+    assert b"the token is" in at.everything()
+    assert token.encode() not in at.everything()
+
+
 def test_a_secret_that_the_loop_does_not_permit_is_not_there_and_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -102,6 +102,7 @@ def _look(name: str, directory: Path, *, unsandboxed: bool, write: bool, expect:
     from loopwright.engine.site import new_run_id, open_site, prove_isolation
     from loopwright.errors import UsageError
     from loopwright.policy.policy import Policy
+    from loopwright.secrets.broker import Broker
     from loopwright.tools.mcp import boxes
 
     site = open_site(directory, os.environ, unsandboxed=unsandboxed)
@@ -115,7 +116,8 @@ def _look(name: str, directory: Path, *, unsandboxed: bool, write: bool, expect:
     prove_isolation(site)
     lock = site.repository.root / LOCK_FILE
     with tempfile.TemporaryDirectory(prefix="lw-mcp-") as own:
-        around = surroundings(site, policy, f"mcp-{new_run_id()}", Path(own))
+        broker = Broker(policy.secrets, site.env, site.redactor)
+        around = surroundings(site, policy.mcp, f"mcp-{new_run_id()}", Path(own), broker)
         try:
             if write:
                 lock.parent.mkdir(exist_ok=True)

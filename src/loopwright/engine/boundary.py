@@ -19,6 +19,7 @@ from loopwright.engine.decoys import KillsOnCanary, WatchedBox, site_key
 from loopwright.engine.permit import loop_grant, loop_servers
 from loopwright.engine.site import Site
 from loopwright.errors import UsageError
+from loopwright.journal.redact import Secret
 from loopwright.kernel import events as ev
 from loopwright.kernel.loop import Loop
 from loopwright.policy.policy import McpServer, Policy
@@ -152,8 +153,11 @@ class Boundary:
                 new_nonce=lambda: secrets.token_hex(16),
                 settings=self._settings(loop),
             )
+            token = secrets.token_urlsafe(24)
+            # A program may print its environment: the token must not be found in what is kept of that.
+            self._site.redactor.learn([Secret("door-token", token)])
             door = await stack.enter_async_context(
-                open_door(gate, self._site.sandbox, token=secrets.token_urlsafe(24), actor=actor, action_id=action_id)
+                open_door(gate, self._site.sandbox, token=token, actor=actor, action_id=action_id)
             )
             decoys = {name: value for decoy in self._decoys() for name, value in decoy.env.items()}
             yield _Opened(door, {**decoys, **self._broker.actor_env(rights.grant), **door.env})
@@ -204,20 +208,11 @@ class Boundary:
     async def _boxes(self, stack: AsyncExitStack, servers: tuple[McpServer, ...]) -> Sequence[Toolbox]:
         if not servers:
             return ()
-        from loopwright.tools.mcp.boxes import Surroundings, open_boxes
+        from loopwright.engine.servers import surroundings
+        from loopwright.tools.mcp.boxes import open_boxes
 
-        # Servers work in an empty folder of their own and see what their command names; never the user's checkout.
         own = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lw-mcp-")))
-        named = {Path(word) for server in servers for word in server.command if word.startswith("/")}
-        around = Surroundings(
-            sandbox=self._site.sandbox,
-            broker=self._broker,
-            cwd=own,
-            run_id=self._log.run_id,
-            path=self._site.isolation.setting.path,
-            readable=tuple(sorted(path for path in named if path.exists())),
-            writable=(own,),
-        )
+        around = surroundings(self._site, servers, self._log.run_id, own, self._broker)
         boxes = await open_boxes(servers, self._site.repository.root / LOCK_FILE, around)
         return [WatchedBox(box, self._kill) for box in boxes]
 

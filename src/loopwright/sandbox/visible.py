@@ -36,14 +36,14 @@ def visible_folders(
     while waiting:
         named = waiting.pop()
         prefix = _real(named)
-        if named in seen or not prefix.is_dir():
+        if named in seen or not _is_folder(prefix):
             continue
         seen.add(named)
         # By both names where a link leads to it: programs are called by the one, and look for their own files by the other.
         found.update((folder, None) for folder in (named, prefix) if not _system(folder))
         waiting += _base_of(prefix)
         waiting += (folder for folder in _linked(prefix) if not folder.is_relative_to(root))
-    found.update(dict.fromkeys(_real(folder) for folder in more if folder.exists()))
+    found.update(dict.fromkeys(_real(folder) for folder in more if os.path.exists(folder)))
     kept = [f for f in found if not any(_holds(_real(f), place) or _holds(f, place) for place in (home, root))]
     return tuple(sorted(f for f in kept if not any(f != other and f.is_relative_to(other) for other in kept)))
 
@@ -52,14 +52,14 @@ def _of_path(path: str, home: Path | None) -> Iterator[Path]:
     for entry in filter(None, path.split(os.pathsep)):
         folder = Path(os.path.normpath(entry))
         parent = folder.parent
-        if not Path(entry).is_absolute() or not folder.is_dir():
+        if not Path(entry).is_absolute() or not _is_folder(folder):
             continue
         if home is not None and parent == home / ".local":
             yield from (parent / "bin", parent / "lib")
         elif folder.name not in _PROGRAM_FOLDERS or _holds(parent, home):
             yield folder
         elif home is not None and folder.is_relative_to(home):
-            installed = (parent / "lib").is_dir() or (parent / "versions").is_dir()
+            installed = _is_folder(parent / "lib") or _is_folder(parent / "versions")
             yield parent if installed else folder
         else:
             yield parent
@@ -78,7 +78,7 @@ def _base_of(prefix: Path) -> Iterator[Path]:
             # The folder may itself be of links (`/usr/local/bin/python3` to a versioned installation).
             for name in ("python3", "python"):
                 program = Path(value.strip()) / name
-                if program.exists():
+                if os.path.exists(program):
                     yield _real(program).parent.parent
 
 
@@ -91,8 +91,16 @@ def _linked(prefix: Path) -> Iterator[Path]:
             except OSError:
                 continue
             for line in text.splitlines():
-                if line.startswith("/") and Path(line.strip()).is_dir():
+                if line.startswith("/") and _is_folder(Path(line.strip())):
                     yield Path(line.strip())
+
+
+def _is_folder(path: Path) -> bool:
+    """PATH may lead through folders that we may not enter, root's for instance: what we cannot see, no command is shown."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def _system(folder: Path) -> bool:
