@@ -76,7 +76,7 @@ async def serve(
                 now_ms=site.now_ms,
                 new_id=new_run_id,
                 begin=begin,
-                make_driver=lambda run_id: runs.driver_for(site, run_id),
+                make_driver=lambda run_id: runs.driver_for(site, run_id, attended=False),
                 log=log,
                 runs_at_once=runs_at_once,
                 report=report,

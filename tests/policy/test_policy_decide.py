@@ -408,3 +408,35 @@ def test_who_wrote_a_mail_that_the_user_named_may_be_answered_and_gets_nothing_s
     assert decide(view("send_mail", to="zoe@there.example", body="Thank you."), now).verdict == "allow"
     shared = decide(view("share_file", **{"with": "zoe@there.example", "file": "budget.xlsx"}), now)
     assert (shared.verdict, shared.rule) == ("ask", "ask.hole.target")
+
+
+@pytest.mark.parametrize(
+    ("hosts", "url", "held"),
+    [
+        (("docs.example:8443",), "https://docs.example:8443/a", True),
+        (("docs.example:8443",), "https://docs.example:8444/a", False),
+        (("docs.example:8443",), "https://docs.example/a", False),
+        (
+            ("docs.example",),
+            "https://docs.example:8443/a",
+            True,
+        ),  # which port a bare name stands for is the tool's to say
+        (("[::1]:8080",), "http://[::1]:8080/a", True),
+        (("docs.example:8443",), "https://docs.example:8443@evil.example/a", False),
+    ],
+)
+def test_a_host_is_granted_with_its_port_or_without(hosts: tuple[str, ...], url: str, held: bool) -> None:
+    now = having(grant=msgspec.structs.replace(NOW.grant, hosts=hosts), task=Task(f"Look at {url}."))
+    ruling = decide(view("fetch", url=url), now)
+    assert (ruling.rule == "deny.not_granted.host") is not held, ruling
+
+
+def test_an_approved_payment_is_done_with_a_mandate_as_it_is_without() -> None:
+    """A mandate is one permission more: with it the plan is looked at, and an approval of the call must count there too."""
+    other = past(9, "wire", rule="ask.plan.not_in_plan", verdict="ask", status=None)
+    call = view("pay", payee="bob@firm.example", amount=5)
+    without = having(plan=TaskPlan(()), past=(other,), approved=call.digest)
+    assert decide(call, without).rule == "approved"
+    assert decide(call, msgspec.structs.replace(without, mandated=call.digest)).rule == "approved"
+    unapproved = msgspec.structs.replace(without, mandated=call.digest, approved=None)
+    assert decide(call, unapproved).rule == "deny.plan.amended"

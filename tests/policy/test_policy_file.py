@@ -238,3 +238,14 @@ def test_a_label_raises_and_only_who_vouches_for_the_tool_lowers() -> None:
     assert laxer == spec
     assert relabelled(spec, ToolLabels("t", roles=(RoleLabel("text", "target"),))).arguments[1].role == "target"
     assert labelled((spec, ToolSpec("u", "read", ())), [ToolLabels("u", "net_read")])[1].effect == "net_read"
+
+
+@pytest.mark.parametrize("name", ["api.example", "127.0.0.1:8080", "[::1]:8080", "api.example:8443"])
+def test_a_host_may_name_its_port(name: str) -> None:
+    assert parse_policy(f'[grant]\nhosts = ["{name}"]\n').grant.hosts == (name,)
+
+
+@pytest.mark.parametrize("name", ["api.example:0", "api.example:port", "https://api.example", "api.example/x", "*"])
+def test_what_is_no_exact_host_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="expected a host's exact name"):
+        parse_policy(f'[grant]\nhosts = ["{name}"]\n')

@@ -57,7 +57,7 @@ def _branch(text: str) -> str | None:
     return None
 
 
-_HOST = r"(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*"
+_HOST = r"(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*(?::[1-9][0-9]{0,4})?"
 _SECRET = "[A-Za-z_][A-Za-z0-9_]*"  # noqa: S105  the shape of an environment variable's name
 _HTTP_PATH = r"/[A-Za-z0-9._~/-]*"
 
@@ -66,7 +66,7 @@ def _host(text: str) -> str | None:
     return (
         None
         if re.fullmatch(_HOST, text)
-        else "is no exact host name like 'api.example.com' (no scheme, port, path or '*')"
+        else "is no exact host name like 'api.example.com' or '127.0.0.1:8080' (no scheme, path or '*')"
     )
 
 

@@ -10,7 +10,10 @@ from loopwright.policy.paths import clean
 
 __all__ = ["exact_name", "exact_names", "folders", "host", "hosts", "json_text", "sha256"]
 
-_HOST: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+_HOST: Final = re.compile(
+    r"(?:[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?"
+)
+"""A name or an address, with a port where it is not the usual one of https."""
 _HEX64: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -54,7 +57,8 @@ def host(table: Table, key: str) -> str:
 def _check_host(table: Table, key: str, name: str) -> None:
     if not _HOST.fullmatch(name):
         table.wrong(
-            key, f"expected a host's exact name in lower case, without scheme, port and `*`, found {quoted(name)}"
+            key,
+            f"expected a host's exact name in lower case, with `:port` if it is not 443, without scheme and `*`, found {quoted(name)}",
         )
 
 

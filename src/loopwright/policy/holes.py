@@ -6,7 +6,7 @@ named it, or named the thing that it belongs to.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -212,21 +212,29 @@ def _granted_page(case: Case, text: str) -> bool:
         return False
     rest = re.sub(r"^(?:https?://)?[^/?#]*", "", text)
     return (
-        host_of(text) in case.now.grant.hosts
+        granted_host(text, case.now.grant.hosts)
         and not identifiers(rest.replace("/", " "))
         and "?" not in rest
         and len(rest) <= 100
     )
 
 
-def host_of(url: str) -> str:
-    """The host that a URL goes to, in lower case and without port; `""` where there is none to be sure of."""
+def granted_host(url: str, hosts: Sequence[str]) -> bool:
+    """Whether a grant names where a URL goes: the host, or the host with exactly this port. Which port a bare host stands for is the
+    tool's to say."""
+    host, port = address_of(url)
+    return bool(host) and (host in hosts or (port != "" and f"{host}:{port}" in hosts))
+
+
+def address_of(url: str) -> tuple[str, str]:
+    """The host that a URL goes to, in lower case, and its port as it stands there; `""` where there is none to be sure of."""
     match = re.match(r"^(?:https?://)?([^/?#\\\s]*)", url, re.I)
     authority = match.group(1) if match else ""
     if "@" in authority:
-        return ""  # `good.com@evil.com` goes to evil.com: nobody needs this form
-    host = authority.rsplit(":", 1)[0] if re.search(r":\d+$", authority) else authority
-    return host.casefold().rstrip(".")
+        return "", ""  # `good.com@evil.com` goes to evil.com: nobody needs this form
+    ported = re.search(r":(\d+)$", authority)
+    host = authority[: ported.start()] if ported else authority
+    return host.casefold().rstrip("."), ported.group(1) if ported else ""
 
 
 def _own(seen: Seen) -> bool:

@@ -7,7 +7,7 @@ from loopwright.errors import UsageError
 from loopwright.policy.budget import hard
 from loopwright.policy.case import Case, Finding
 from loopwright.policy.conditions import fitting
-from loopwright.policy.holes import host_of
+from loopwright.policy.holes import address_of, granted_host
 from loopwright.policy.names import fold, hidden
 from loopwright.policy.paths import protected
 from loopwright.policy.remedy import shown
@@ -98,8 +98,9 @@ def _host(case: Case) -> Finding | None:
     for part in case.parts:
         if part.argument.role != "target" or not _URL.match(part.leaf.text):
             continue
-        host = host_of(part.leaf.text)
-        if host not in case.now.grant.hosts:
+        host, port = address_of(part.leaf.text)
+        if not granted_host(part.leaf.text, case.now.grant.hosts):
+            host = f"{host}:{port}" if host and port else host
             named = host or "an address with user and password in it"
             return Finding(
                 "deny", "deny.not_granted.host", f"{part.leaf.path} goes to {shown(named)}, which is not a granted host",

@@ -50,7 +50,8 @@ def _amendment(case: Case, rule: str, why: str) -> Finding:
         past for past in case.now.past
         if past.rule in _AMENDMENTS and past.digest != case.call.digest
     ]  # fmt: skip
-    if others:
+    # Who was asked and said yes to exactly this call has looked at it: that the run asked for others too changes nothing.
+    if others and case.now.approved != case.call.digest:
         return Finding("deny", "deny.plan.amended", f"{why}; this run asked for another such call already", more)
     return Finding("ask", rule, why, more)
 
