@@ -11,7 +11,7 @@ from loopwright.kernel import events as ev
 from loopwright.tools.approvals.answer import answer, open_asks
 from loopwright.views.audit import audit
 from loopwright.views.describe import describe as line
-from support.boundary import Place, close_sites, place, world
+from support.boundary import Place, close_sites, place, ported, world
 from support.command_line import git
 
 GET = """
@@ -240,7 +240,7 @@ if sent["status"] == "denied":
         site, run_id, state = at.run()
         assert state.asks
         wider = SENDING.replace('"http.send"', '"http.send", "http.get"').replace('"send"]', '"send", "net_read"]')
-        (at.root / "loops/policy.toml").write_text(wider)
+        (at.root / "loops/policy.toml").write_text(ported(wider, there.port))
         say_no = open_asks(site.journal, run_id, site.now_ms)[0]
         answer(site.journal, run_id, say_no.ask_id, "deny", by="ada", why="", now_ms=site.now_ms)
         site, state = at.again(run_id)

@@ -39,7 +39,7 @@ CHILD = """
 import sys
 from pathlib import Path
 from support.boundary import Place
-Place(Path(sys.argv[1]), port=int(sys.argv[2])).run()
+Place(Path(sys.argv[1])).run()
 """
 
 
@@ -65,7 +65,7 @@ def test_a_request_in_flight_at_the_kill_is_asked_about_and_repeated_on_a_person
         permit = 'permit: {network: ["127.0.0.1"]}'
         at = place(tmp_path, PROGRAM.replace("PORT", str(there.port)), policy=POLICY, permit=permit, port=there.port)
         env = {**os.environ, "PYTHONPATH": str(TESTS)}
-        with subprocess.Popen([sys.executable, "-c", CHILD, str(at.root), str(there.port)], env=env) as process:
+        with subprocess.Popen([sys.executable, "-c", CHILD, str(at.root)], env=env) as process:
             child.append(process)
             assert process.wait(60) == -signal.SIGKILL
 

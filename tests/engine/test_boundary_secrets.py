@@ -14,7 +14,7 @@ from loopwright.kernel import events as ev
 from loopwright.tools.approvals.answer import answer as answer_ask
 from loopwright.views.audit import audit
 from loopwright.views.describe import describe
-from support.boundary import Place, close_sites, place, world
+from support.boundary import Place, close_sites, place, ported, world
 from support.command_line import git
 from support.loopback import Authority, Seen, answer
 
@@ -170,7 +170,7 @@ def test_a_secret_that_is_added_to_the_policy_while_the_run_waits_is_not_the_run
         at.env["SERVICE_VALUE"] = uuid.uuid4().hex
         site, run_id, state = at.run()
         (ask,) = state.asks
-        (at.root / "loops/policy.toml").write_text(wide)
+        (at.root / "loops/policy.toml").write_text(ported(wide, there.port))
         answer_ask(site.journal, run_id, ask.ask_id, "deny", by="ada", why="", now_ms=site.now_ms)
         _, state = at.again(run_id)
     assert state.finished is not None and state.finished.reason == "goal"

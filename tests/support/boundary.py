@@ -5,27 +5,21 @@ import os
 import re
 import sys
 import threading
-import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from ssl import SSLContext
 
-import msgspec
-
 from loopwright import loopfile
 from loopwright.engine import runs
-from loopwright.engine.boundary import POLICY_FILE, read_policy
-from loopwright.engine.drive import Driver
-from loopwright.engine.perform import SitePerformer
+from loopwright.engine.boundary import POLICY_FILE
 from loopwright.engine.site import Site, open_site
 from loopwright.kernel.state import State
-from loopwright.policy.policy import Policy
 from support.command_line import repository
 from support.loopback import Seen, World, answer, serving
 
-__all__ = ["Place", "close_sites", "place", "world"]
+__all__ = ["Place", "close_sites", "place", "ported", "world"]
 
 CHECK = """\
 import sys
@@ -73,14 +67,10 @@ def close_sites() -> None:
 
 @dataclass
 class Place:
-    """A repository with its loop. `env` is the operator's environment; a new `site` is a new process as far as the run can tell.
-
-    Files name the loopback host without a port, since a policy file can name none; `port` is added to what they grant.
-    """
+    """A repository with its loop. `env` is the operator's environment; a new `site` is a new process as far as the run can tell."""
 
     root: Path
     env: dict[str, str] = field(default_factory=dict)
-    port: int = 443
 
     def site(self) -> Site:
         base = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "HOME": str(self.root.parent)}
@@ -88,12 +78,7 @@ class Place:
         return _OPEN[-1]
 
     def start(self, site: Site) -> str:
-        read = loopfile.read(self.root / "loops/ask.md")
-        permit = read.loop.permit
-        if permit.network != "none":
-            permit = msgspec.structs.replace(permit, network=self._with_port(permit.network))
-        loop = msgspec.structs.replace(read.loop, permit=permit)
-        return runs.start(site, loopfile.with_loop(read, loop), runs.StartOptions(jobs=1))
+        return runs.start(site, loopfile.read(self.root / "loops/ask.md"), runs.StartOptions(jobs=1))
 
     def run(self, *, attended: bool = True) -> tuple[Site, str, State]:
         site = self.site()
@@ -101,36 +86,21 @@ class Place:
         return site, run_id, self.drive(site, run_id, attended=attended)
 
     def drive(self, site: Site, run_id: str, *, attended: bool = True) -> State:
-        policy = read_policy(self.root)
-        if policy is not None:
-            policy = self._ported(policy)
-        performer = SitePerformer(site, run_id, policy=policy, attended=attended)
-        driver_id = f"d{uuid.uuid4().hex}"
-        driver = Driver(site.journal, run_id, performer, driver_id=driver_id, now_ms=site.now_ms, poll_s=0.02)
-        return asyncio.run(driver.drive())
+        return asyncio.run(runs.driver_for(site, run_id, attended=attended).drive())
 
     def again(self, run_id: str) -> tuple[Site, State]:
         """As a process that knows nothing but the repository."""
         site = self.site()
         return site, self.drive(site, run_id)
 
-    def _ported(self, policy: Policy) -> Policy:
-        there = f"{HOST}:{self.port}"
-        secrets = tuple(
-            msgspec.structs.replace(spec, host=there) if spec.host == HOST else spec for spec in policy.secrets
-        )
-        uses = tuple(
-            msgspec.structs.replace(use, host=there) if use.host == HOST else use for use in policy.grant.secrets
-        )
-        grant = msgspec.structs.replace(policy.grant, hosts=self._with_port(policy.grant.hosts), secrets=uses)
-        return msgspec.structs.replace(policy, grant=grant, secrets=secrets)
-
-    def _with_port(self, hosts: Sequence[str]) -> tuple[str, ...]:
-        return (*hosts, *(f"{HOST}:{self.port}" for host in hosts if host == HOST))
-
     def everything(self) -> bytes:
         """All bytes that loopwright left behind in this repository, its git objects apart."""
         return b"\n".join(p.read_bytes() for p in sorted((self.root / ".loopwright").rglob("*")) if p.is_file())
+
+
+def ported(text: str, port: int) -> str:
+    """`text` of a policy or a permit with the port of the server that a test has just opened."""
+    return text if port == 443 else text.replace(f'"{HOST}"', f'"{HOST}:{port}"')
 
 
 def place(
@@ -157,12 +127,12 @@ door = Tools() if "LOOPWRIGHT_DOOR" in os.environ else None
         "value.txt": "0\n",
         "agent.py": agent,
         ".gitignore": "report.xml\n",
-        "loops/ask.md": LOOP.replace("LIMITS", limits).replace("PERMIT", permit).replace("GOAL", goal),
+        "loops/ask.md": LOOP.replace("LIMITS", limits).replace("PERMIT", ported(permit, port)).replace("GOAL", goal),
     }
     if policy is not None:
-        files[POLICY_FILE] = policy
+        files[POLICY_FILE] = ported(policy, port)
     tmp.chmod(0o755)
-    return Place(repository(tmp / "repo", files), port=port)
+    return Place(repository(tmp / "repo", files))
 
 
 @contextmanager
