@@ -20,7 +20,8 @@ __all__ = ["decide"]
 def decide(call: CallView, situation: Situation) -> Ruling:
     """Whether `call` may be done now, by which rule, why, and what would change that.
 
-    Every ask and every denial carries a remedy. An approval of exactly this call turns an ask into an allowance, never a denial.
+    Every ask and every denial carries a remedy. An approval of exactly this call turns an ask into an allowance, and lifts no
+    denial but the two that limit how often a person is asked: this person was asked, and answered.
     """
     case = read_case(call, situation)
     found = _first_hit(case)
