@@ -6,6 +6,7 @@ from typing import Literal
 
 import pytest
 
+from loopwright.engine.report import write_run_report
 from loopwright.engine.site import Site
 from loopwright.kernel import events as ev
 from loopwright.tools.approvals.answer import answer, open_asks
@@ -58,6 +59,10 @@ def test_a_program_reads_a_granted_host_through_the_door_and_its_edit_is_kept(tm
     told = [line(event) for event in site.journal.read(run_id)]
     assert any("command asks for http.get" in text for text in told)
     assert any("call c1: allowed by allow.planned" in text for text in told)
+    report = write_run_report(site, run_id)
+    assert report is not None
+    for text in (report.read_text(), report.with_suffix(".html").read_text()):
+        assert "What it called" in text and "http.get" in text and "allow.planned" in text
 
 
 SEND = """

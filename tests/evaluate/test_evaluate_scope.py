@@ -42,6 +42,12 @@ from support.workshops import make_shop
         ("loops/fix.md", ("loops/fix.md",), (), None),
         ("src/loops/readme.md", (), (), None),
         ("loops/helper.py", (), (), None),
+        ("loops/policy.toml", (), (), "steers the loop or git"),
+        ("loops/policy.toml", ("*.toml",), (), "steers the loop or git"),
+        ("loops/mcp.lock", (), (), "steers the loop or git"),
+        ("loops/skills/lint/SKILL.md", (), (), "steers the loop or git"),
+        ("loops/skills/lint/run.py", (), (), "steers the loop or git"),
+        ("loops/skills.lock", (), (), "steers the loop or git"),
     ],
 )
 def test_a_path_is_permitted_or_refused_with_the_smallest_permit_that_would_allow_it(

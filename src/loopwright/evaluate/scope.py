@@ -12,9 +12,18 @@ from loopwright.workspace.workshop import Workshop
 
 __all__ = ["ScopeVerifier", "out_of_scope"]
 
-RESERVED = (".loopwright/", ".git*", "./loops/**/*.md")
-"""What steers the loop or git itself: the journal, hooks and attributes, workflows, the loop files. Only an entry of `permit.write`
-that names them opens them; a wide one (`**`, `*.md`) does not."""
+RESERVED = (
+    ".loopwright/",
+    ".git*",
+    "./loops/**/*.md",
+    "./loops/policy.toml",
+    "./loops/mcp.lock",
+    "./loops/skills/",
+    "skills.lock",
+)
+"""What steers the loop or git itself: the journal, hooks and attributes, workflows, the loop files, the policy and the pins.
+
+Only an entry of `permit.write` that names them opens them; a wide one (`**`, `*.md`) does not."""
 
 
 def out_of_scope(paths: Sequence[str], permit: Permit, protect: Sequence[str]) -> str | None:

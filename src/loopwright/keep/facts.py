@@ -19,7 +19,10 @@ from loopwright.views.run import ProposalView, RunView
 from loopwright.views.text import plain, usd
 from loopwright.views.trajectory import TrajectoryView, trajectory_view
 
-__all__ = ["REASONS", "Attempt", "Facts", "TestChange", "gather", "headline"]
+__all__ = ["CALLS_SHOWN", "REASONS", "Attempt", "Facts", "TestChange", "gather", "headline"]
+
+CALLS_SHOWN: Final = 200
+"""Rows of tool calls in a report."""
 
 DIFF_LINES: Final = 400
 PLAUSIBLE: Final = 5

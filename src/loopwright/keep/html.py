@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from loopwright.keep.facts import Facts
+from loopwright.keep.facts import CALLS_SHOWN, Facts
 from loopwright.keep.plot import HEIGHT, WIDTH, plot_of
 from loopwright.views.describe import duration
 from loopwright.views.text import one_line, plain, short_id, usd
@@ -33,6 +33,7 @@ def render_html(facts: Facts) -> str:
         style=style,
         style_digest=digest,
         diff_lines=_diff_lines,
+        calls_shown=CALLS_SHOWN,
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from loopwright.keep.facts import Attempt, Facts
+from loopwright.keep.facts import CALLS_SHOWN, Attempt, Facts
 from loopwright.keep.markup import code, fenced, prose
 from loopwright.suite.report import SuiteReport, TestCase
 from loopwright.views.describe import duration
@@ -33,6 +33,7 @@ def _lines(facts: Facts) -> Iterator[str]:
     yield from _evidence(facts)
     yield from _tried(facts)
     yield from _cost(facts)
+    yield from _called(facts)
     yield from _isolation(facts)
     yield "## What you can do now\n"
     for label, command in facts.commands:
@@ -169,6 +170,22 @@ def _cost(facts: Facts) -> Iterator[str]:
     if t.actions:
         yield f"- {t.wasted_steps} of {t.actions} actions did not lead to what was kept"
     yield ""
+
+
+def _called(facts: Facts) -> Iterator[str]:
+    """Nothing where nothing was asked for: most loops call no tool."""
+    calls = facts.view.calls
+    if not calls:
+        return
+    yield "## What it called\n"
+    yield "| call | tool | decided | by rule | ended |"
+    yield "|---|---|---|---|---|"
+    for call in calls[:CALLS_SHOWN]:
+        cells = (call.call_id, call.tool, call.verdict, call.rule, call.status or "not done")
+        yield f"| {' | '.join(code(cell) for cell in cells)} |"
+    if len(calls) > CALLS_SHOWN:
+        yield f"\nAnd {len(calls) - CALLS_SHOWN} more; `loopwright log {facts.view.run_id}` has them all."
+    yield f"\n`loopwright policy explain {facts.view.run_id} SEQ` says why.\n"
 
 
 def _isolation(facts: Facts) -> Iterator[str]:

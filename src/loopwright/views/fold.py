@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 from loopwright.kernel import events as ev
 from loopwright.kernel import values as val
 from loopwright.views import run
@@ -41,6 +43,7 @@ class RunFold:
     _inherited: val.Spend = field(default_factory=val.Spend)
     _flying: dict[str, _Flying] = field(default_factory=dict)
     _asks: dict[str, run.OpenAsk] = field(default_factory=dict)
+    _calls: dict[str, run.ToolCallView] = field(default_factory=dict)
     _baseline: tuple[run.ObservationView, ...] | None = None
     _observed: tuple[run.ObservationView, ...] = ()
     _kept: list[run.KeptView] = field(default_factory=list)
@@ -90,20 +93,21 @@ class RunFold:
                 self._flying[body.action.id] = _Flying(work, at_ms, self._drivers)
                 if isinstance(work, val.Evaluate):
                     self._iterations.judging(work.proposal_id)
+            case ev.CallRequested(call=call):
+                self._calls[call.call_id] = run.ToolCallView(call.call_id, call.actor, call.tool, "", "", "", None)
+            case ev.CallDecided():
+                self._call(body.call_id, verdict=body.verdict, rule=body.rule, why=body.why)
             case ev.CallEnded():
                 self._spend = self._spend.plus(body.spend)
-            case (
-                ev.PauseRequested()
-                | ev.TriggerFired()
-                | ev.TriggerSkipped()
-                | ev.PolicyBound()
-                | ev.CallRequested()
-                | ev.CallDecided()
-                | ev.CallIntended()
-            ):
+                self._call(body.call_id, status=body.status)
+            case ev.PauseRequested() | ev.TriggerFired() | ev.TriggerSkipped() | ev.PolicyBound() | ev.CallIntended():
                 pass
             case _:
                 self._outcome(body, at_ms)
+
+    def _call(self, call_id: str, **changes: str) -> None:
+        if call_id in self._calls:
+            self._calls[call_id] = msgspec.structs.replace(self._calls[call_id], **changes)
 
     def _fork(self, body: ev.RunForked, at_ms: int) -> None:
         self._forked, self._started_at_ms = body, at_ms
@@ -220,6 +224,7 @@ class RunFold:
                 for action_id, flying in self._flying.items()
             ),
             asks=tuple(self._asks.values()),
+            calls=tuple(self._calls.values()),
             sandboxes=tuple(self._sandboxes),
             notes=started.notes if started else (),
             salvaged=tuple(self._salvaged),

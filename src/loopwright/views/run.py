@@ -21,6 +21,7 @@ __all__ = [
     "ProposalView",
     "RunStatus",
     "RunView",
+    "ToolCallView",
     "run_view",
 ]
 
@@ -46,6 +47,18 @@ class OpenAsk(Value, frozen=True):
     question: str
     about: str
     asked_at_ms: int
+
+
+class ToolCallView(Value, frozen=True):
+    """One tool call. `status` is how it ended; `None` = it was not done, or is in flight."""
+
+    call_id: str
+    actor: str
+    tool: str
+    verdict: str
+    rule: str
+    why: str
+    status: str | None
 
 
 class ObservationView(Value, frozen=True):
@@ -172,6 +185,8 @@ class RunView(Value, frozen=True):
     inherited: Spend
     in_flight: tuple[InFlightView, ...]
     asks: tuple[OpenAsk, ...]
+    calls: tuple[ToolCallView, ...]
+    """Every tool call that was asked for, in order."""
     sandboxes: tuple[str, ...]
     notes: tuple[str, ...]
     salvaged: tuple[str, ...]
