@@ -163,3 +163,13 @@ def test_a_policy_files_own_plan_stands_in_for_the_drafted_one() -> None:
     assert plan_for(own, task, SPECS) == TaskPlan((PlanStep("send_mail", 7),), "policy file")
     none = parse_policy("[grant]\ntools=['send_mail']\neffects=['send']\n")
     assert tools(plan_for(none, task, SPECS)) == ["send_mail"]
+
+
+@pytest.mark.parametrize(
+    "text", ["Read https://docs.example/start and sum it up.", "What does https://docs.example/start say?"]
+)
+def test_a_page_that_the_user_wrote_down_is_in_the_plan_whatever_the_verb(text: str) -> None:
+    get = ToolSpec("http.get", "net_read", (Argument("url", "target"),))
+    grant = Grant(("http.get",), ("net_read",), ("docs.example",))
+    assert [step.tool for step in draft_plan(Task(text), (get,), grant, ()).steps] == ["http.get"]
+    assert draft_plan(Task("Sum up the notes."), (get,), grant, ()).steps == ()

@@ -21,6 +21,7 @@ __all__ = ["check_plan", "draft_plan", "plan_for"]
 _UNPLANNED: Final[frozenset[ToolEffect]] = frozenset({"read", "exec"})
 """Decided before the plan is looked at."""
 
+_PAGE: Final = re.compile(r"\bhttps?://[^\s/]", re.I)
 _MAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _QUOTED: Final = re.compile(r"(?<![\w])[\"“”'‘]([^\"“”\n]{1,400}?)[\"“”'’](?![\w])")
 _BETWEEN: Final = frozenset(
@@ -48,9 +49,15 @@ def draft_plan(task: Task, manifest: Sequence[ToolSpec], grant: Grant, rules: It
         and spec.effect in grant.effects
         and spec.effect not in _UNPLANNED
         and spec.name not in denied
-        and called_for(spec, words)
+        and (called_for(spec, words) or _reads_page(spec, task))
     ]
     return TaskPlan(tuple(steps), "task")
+
+
+def _reads_page(spec: ToolSpec, task: Task) -> bool:
+    """A page that the user wrote down is to be looked at, whatever verb stands before it; where else is for the holes to refuse."""
+    targets = any(argument.role == "target" for argument in spec.arguments)
+    return spec.effect == "net_read" and targets and _PAGE.search(task.text) is not None
 
 
 def plan_for(policy: Policy, task: Task, manifest: Sequence[ToolSpec]) -> TaskPlan:
