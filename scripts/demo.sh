@@ -14,12 +14,14 @@ if [ ! -x "$root/.venv/bin/loopwright" ]; then
     exit 1
 fi
 export PATH=$root/.venv/bin:$PATH
+# The demo's journal is made anew each time; its audit key and checkpoints are its own, not the user's.
+export XDG_CONFIG_HOME=$root/.demo/config XDG_STATE_HOME=$root/.demo/state
 export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null LC_ALL=C
 
 # --- a repository with three commits: what was there, a feature with a bug in it, and the ticket with a test that shows it ---
 # The cached trees of an earlier demo are read-only, and only root removes those as they are.
 [ ! -e "$demo" ] || chmod -R u+w "$demo"
-rm -rf "$demo"
+rm -rf "$demo" "$root/.demo/config" "$root/.demo/state"
 mkdir -p "$demo"
 git -C "$demo" init -q -b main
 

@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import shlex
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -512,3 +513,18 @@ def test_a_mandate_that_would_be_refused_is_not_written(place: Place, change: di
     line = place.say("pay", "mandate", *argv)
     assert line.code == 2 and said in line.lines[-1], line
     assert not (place.home / ".local" / "state" / "loopwright" / "mandates").exists()
+
+
+def test_a_journal_that_was_removed_on_purpose_begins_a_new_history_and_the_old_one_is_kept(place: Place) -> None:
+    old = finished(place)
+    shutil.rmtree(place.repository / ".loopwright")
+    ended = place.say("run", place.root / "loop.md", "--unsandboxed", "--json")
+    assert ended.code == 0 and "the stream was deleted" in ended.err and "loopwright audit restart" in ended.err, ended
+    assert place.say("audit", "verify").code == 7
+    ended = place.say("audit", "restart")
+    assert ended.code == 0 and "a new history begins" in ended.out, ended
+    assert place.say("audit", "verify").code == 0
+    (aside,) = (place.home / ".local" / "state" / "loopwright").rglob("*.old")
+    assert old in aside.read_text(encoding="utf-8")
+    ended = place.say("audit", "verify", "--copy", str(aside))
+    assert ended.code == 7, "a copy still shows what was there"

@@ -23,7 +23,33 @@ def register(app: typer.Typer) -> None:
     audit.command("export")(export)
     audit.command("check")(check)
     audit.command("key")(key)
+    audit.command("restart")(restart)
     app.add_typer(audit, name="audit")
+
+
+def restart(directory: Directory = Path(), as_json: Json = False) -> None:
+    """Begin a new history of checkpoints, for a journal that you removed on purpose; the old ones are set aside, not deleted."""
+    import os
+
+    from loopwright.cli.console import emit, say
+    from loopwright.engine import audit
+    from loopwright.engine.site import open_site
+
+    site = open_site(directory, os.environ)
+    aside = audit.restart(site)
+    made = audit.checkpoint_now(site)
+    if as_json:
+        emit(
+            {
+                "set_aside": None if aside is None else str(aside),
+                "signed": made is not None,
+                "exit_code": 0,
+                "stop_reason": "restarted",
+            }
+        )
+        return
+    say("there were no checkpoints" if aside is None else f"the old checkpoints lie in {aside}")
+    say("a new history begins with the journal as it is now" if made else "the journal is empty: nothing to sign yet")
 
 
 def verify(

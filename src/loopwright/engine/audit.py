@@ -28,6 +28,7 @@ __all__ = [
     "checkpoint_or_say",
     "export_site",
     "push_new_notes",
+    "restart",
     "signing_key",
     "stream_named",
     "verify_site",
@@ -79,7 +80,7 @@ def checkpoint_or_say(site: Site, say: Callable[[str], None]) -> None:
     try:
         checkpoint_now(site)
     except (LoopwrightError, OSError) as error:
-        say(f"no checkpoint was signed: {error}")
+        say(f"no checkpoint was signed: {error}; if you removed the journal yourself: `loopwright audit restart`")
 
 
 def push_new_notes(site: Site, argv: Sequence[str]) -> int:
@@ -109,6 +110,26 @@ def push_new_notes(site: Site, argv: Sequence[str]) -> int:
                     " pushed again"
                 ) from error
     return len(fresh)
+
+
+def restart(site: Site) -> Path | None:
+    """Begin a new history of checkpoints: what is there is set aside, whole; returns where it lies now, `None` when there is none.
+
+    For a journal that a person removed on purpose. A copy of the old checkpoints that lies elsewhere still shows what was there.
+    Raises: `UsageError`, `JournalError`.
+    """
+    notes = books_of(site).notes
+    if not notes.path.exists():
+        return None
+    aside = notes.path.with_name(f"{notes.path.name}.{site.now_ms()}.old")
+    with notes.locked():
+        try:
+            notes.path.rename(aside)
+        except OSError as error:
+            raise JournalError(
+                f"checkpoints {str(notes.path)!r}: cannot be set aside ({error.strerror}): make its folder writable"
+            ) from error
+    return aside
 
 
 def verify_site(
