@@ -102,13 +102,14 @@ def replay(run: RunName, directory: Directory = Path(), as_json: Json = False) -
     raise typer.Exit(result.exit_code)
 
 
-def take_over(site: "Site", run_id: str, asked: str, *, as_json: bool) -> None:
-    """What was asked of the run is written: say so when a process drives it, else drive it here and end with its exit code."""
+def take_over(site: "Site", run_id: str, asked: str, *, as_json: bool, taken: bool = False) -> None:
+    """What was asked of the run is written: say so when a process drives it, else drive it here and end with its exit code. `taken`:
+    a process that drove it has carried the request out already, and is gone."""
     from loopwright.cli.console import emit, say
     from loopwright.cli.foreground import drive_to_end
     from loopwright.engine import runs
 
-    if runs.is_driven(site, run_id):
+    if taken or runs.is_driven(site, run_id):
         if as_json:
             emit({"run": run_id, "requested": asked, "exit_code": 0, "stop_reason": "requested"})
         else:
@@ -133,5 +134,9 @@ def _ask_run(run: str, body: "Body", directory: Path, *, as_json: bool, unsandbo
         raise UsageError(f"run {run_id} is finished already ({state.finished.reason}: {state.finished.summary})")
     if isinstance(body, ev.PauseRequested) and state.paused is not None:
         raise UsageError(f"run {run_id} is paused already ({state.paused}); `loopwright resume {run_id}` goes on")
-    runs.request(site, run_id, body)
-    take_over(site, run_id, {"pause_requested": "pause", "stop_requested": "stop"}[ev.kind_of(body)], as_json=as_json)
+    # Looked at before as well: a driver may take the request and be gone before anybody looks again.
+    driven = runs.is_driven(site, run_id)
+    after = runs.request(site, run_id, body)
+    asked = {"pause_requested": "pause", "stop_requested": "stop"}[ev.kind_of(body)]
+    taken = driven and runs.load(site, run_id).seq > after.seq
+    take_over(site, run_id, asked, as_json=as_json, taken=taken)

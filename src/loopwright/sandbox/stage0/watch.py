@@ -24,14 +24,12 @@ class Watch:
         self._memory_limit = 0
         self._disk_limit = 0
         self._since_s = 0.0
-        self._free_at_start: dict[str, int] = {}
         self.next_s = 0.0
 
     def begin(self, memory_limit: int, disk_limit: int) -> None:
         """Both in bytes, 0 = not watched."""
         self._memory_limit, self._disk_limit = memory_limit, disk_limit
         self._since_s = time.time()
-        self._free_at_start = {root: _free(root) for root in self._roots}
         self.next_s = time.monotonic() + _SCAN_S if memory_limit or disk_limit else 0.0
 
     def end(self) -> None:
@@ -43,11 +41,9 @@ class Watch:
             return None
         if first and self._memory_limit and memory_bytes(first, self._memory_limit) > self._memory_limit:
             return "memory"
-        if self._disk_limit:
-            # Asking the file system is one call; the files are counted only when it has lost as much, to whomever.
-            lost = any(free - _free(root) > self._disk_limit for root, free in self._free_at_start.items())
-            if lost and written_bytes(self._roots, self._since_s) > self._disk_limit:
-                return "disk"
+        # Counted each time: that the file system has less room says nothing, for somebody else may be making room meanwhile.
+        if self._disk_limit and written_bytes(self._roots, self._since_s) > self._disk_limit:
+            return "disk"
         self.next_s = now_s + max(_SCAN_S, _SCAN_SHARE * (time.monotonic() - now_s))
         return None
 
@@ -116,11 +112,3 @@ def _read(path: str) -> bytes:
             return file.read()
     except OSError:
         return b""
-
-
-def _free(root: str) -> int:
-    try:
-        info = os.statvfs(root)
-    except OSError:
-        return 0
-    return info.f_bfree * info.f_frsize
