@@ -104,9 +104,8 @@ def replay(run: RunName, directory: Directory = Path(), as_json: Json = False) -
 
 def take_over(site: "Site", run_id: str, asked: str, *, as_json: bool, taken: bool = False) -> None:
     """What was asked of the run is written: say so when a process drives it, else drive it here and end with its exit code. `taken`:
-    a process that drove it has carried the request out already, and is gone."""
+    a process that drove it has the request, or carried it out already and is gone."""
     from loopwright.cli.console import emit, say
-    from loopwright.cli.foreground import drive_to_end
     from loopwright.engine import runs
 
     if taken or runs.is_driven(site, run_id):
@@ -115,6 +114,8 @@ def take_over(site: "Site", run_id: str, asked: str, *, as_json: bool, taken: bo
         else:
             say(f"asked run {run_id} to take the {asked}; `loopwright status {run_id}` shows it")
         return
+    from loopwright.cli.foreground import drive_to_end
+
     drive_to_end(site, run_id, as_json=as_json)
 
 
@@ -138,5 +139,5 @@ def _ask_run(run: str, body: "Body", directory: Path, *, as_json: bool, unsandbo
     driven = runs.is_driven(site, run_id)
     after = runs.request(site, run_id, body)
     asked = {"pause_requested": "pause", "stop_requested": "stop"}[ev.kind_of(body)]
-    taken = driven and runs.load(site, run_id).seq > after.seq
+    taken = runs.is_driven(site, run_id) or (driven and runs.load(site, run_id).seq > after.seq)
     take_over(site, run_id, asked, as_json=as_json, taken=taken)
