@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Client", "Ended", "connected"]
 
+_CLOSING_S = 2.0
 _PAGES = 50
 _OBJECTS = 1_000
 _LISTED_BYTES = 8 << 20
@@ -165,10 +166,18 @@ class Client:
                 raise
             raise ActionError(f"{what}: no answer within {timeout_s:g} s", status="timeout") from None
         except (MCPError, ValidationError, RuntimeError, OSError) as error:
-            if self.gone:
+            if self.gone or await self._closing(error):
                 how = self._recorder.fault or await self._process.obituary()
                 raise Ended(f"{what}: the server ended: {how}") from None
             raise ActionError(f"{what}: {shown(str(error))}") from None
+
+    async def _closing(self, error: Exception) -> bool:
+        """Whether the connection is going: the SDK may say so to who waits for an answer before its own task has ended."""
+        if "closed" not in str(error).lower():
+            return False
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._gone.wait(), _CLOSING_S)
+        return self.gone
 
 
 async def connected(process: ServerProcess, timeout_s: float) -> Client:
