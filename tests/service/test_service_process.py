@@ -18,6 +18,7 @@ from loopwright.journal.opening import open_journal
 from loopwright.kernel import events as ev
 from loopwright.kernel.schedule import stream_of
 from loopwright.kernel.state import State, fold
+from loopwright.sandbox.plain import PlainSandbox
 from support import service_child
 from support.repositories import make_repository
 from support.services import ticket_text
@@ -118,13 +119,23 @@ def service(root: Path) -> Iterator[Running]:
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """A repository with one open ticket, whose loop observes through a FIFO beside the repository."""
+def root(tmp_path: Path) -> Iterator[Path]:
+    """A repository with one open ticket, whose loop observes through a FIFO beside the repository.
+
+    What the killed services left running is ended afterwards, as the next driver of the run would.
+    """
     os.mkfifo(tmp_path / "gate")
     front = ["name: fix", "when: [{ticket: tickets/}]", f"observe: [{{tests: 'cat {tmp_path}/gate'}}]"]
     front += ["act: [{command: 'true'}]", "evaluate: {tests: 'true'}", "stop: {iterations: 1}"]
     loop = "\n".join(["---", *front, "---", "Make it pass.", ""])
-    return make_repository(tmp_path / "repository", {"loops/fix.md": loop, "tickets/one.md": ticket_text()})
+    repository = make_repository(tmp_path / "repository", {"loops/fix.md": loop, "tickets/one.md": ticket_text()})
+    yield repository
+    journal = open_journal(repository, None)
+    runs = [head.run_id for head in journal.heads() if ":" not in head.run_id]
+    journal.close()
+    sandbox = PlainSandbox(tmp_path / "homes", os.environ["PATH"])
+    for run_id in runs:
+        sandbox.kill_orphans(run_id)
 
 
 def open_gate(root: Path) -> int:
