@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from loopwright.errors import SandboxError
 from loopwright.sandbox.plain import PlainSandbox
 from loopwright.sandbox.protocol import ExecResult, ExecSpec, Limits
 
@@ -69,35 +68,6 @@ def test_output_code_and_signal_are_reported(sandbox: PlainSandbox, tmp_path: Pa
     assert run(sandbox, spec_of(tmp_path, "sh", "-c", "kill -9 $$")).returncode == -signal.SIGKILL
 
 
-def test_arguments_reach_the_program_as_they_are(sandbox: PlainSandbox, tmp_path: Path) -> None:
-    odd = ("a b", "$HOME", "; exit 1", "", "'\"\n", "*")
-    done = run(sandbox, spec_of(tmp_path, sys.executable, "-c", "import sys; print(sys.argv[1:])", *odd))
-    assert done.stdout.decode() == f"{list(odd)}\n"
-
-
-@pytest.mark.parametrize("argv", [(), ("",), ("no-such-program",), ("./none",), ("/",)])
-def test_a_program_that_is_not_there_is_a_status(sandbox: PlainSandbox, tmp_path: Path, argv: tuple[str, ...]) -> None:
-    assert run(sandbox, spec_of(tmp_path, argv=argv)).status == "not_found"
-
-
-def test_a_program_is_looked_for_on_the_path_of_the_call(sandbox: PlainSandbox, tmp_path: Path) -> None:
-    tool = tmp_path / "bin" / "mytool"
-    tool.parent.mkdir()
-    tool.write_text("#!/bin/sh\necho mine\n")
-    tool.chmod(0o755)
-    assert run(sandbox, spec_of(tmp_path, "mytool")).status == "not_found"
-    assert run(sandbox, spec_of(tmp_path, "mytool", env={"PATH": f"{tool.parent}:{PATH}"})).stdout == b"mine\n"
-    assert run(sandbox, spec_of(tmp_path, "bin/mytool")).stdout == b"mine\n"
-
-
-def test_what_cannot_be_started_is_an_error_in_one_line(sandbox: PlainSandbox, tmp_path: Path) -> None:
-    with pytest.raises(SandboxError, match="does not exist") as caught:
-        run(sandbox, spec_of(tmp_path, "true", cwd=tmp_path / "gone"))
-    assert "\n" not in str(caught.value)
-    with pytest.raises(SandboxError, match="cannot be started"):
-        run(sandbox, spec_of(tmp_path, "true", "x" * (4 << 20)))
-
-
 def test_nothing_of_our_environment_is_inherited(
     sandbox: PlainSandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,13 +115,6 @@ def test_git_in_a_candidate_does_not_find_the_repository_around_it(sandbox: Plai
     done = run(sandbox, spec_of(tmp_path, "sh", "-c", "cd sub && git rev-parse --show-toplevel", cwd=tree))
     assert done.returncode == 128
     assert b"not a git repository" in done.stderr
-
-
-def test_standard_input_is_fed_also_to_who_never_reads_it(sandbox: PlainSandbox, tmp_path: Path) -> None:
-    big = b"x" * (1 << 20)
-    assert run(sandbox, spec_of(tmp_path, "wc", "-c", stdin=big)).stdout.split() == [b"1048576"]
-    assert run(sandbox, spec_of(tmp_path, "true", stdin=big)).returncode == 0
-    assert run(sandbox, spec_of(tmp_path, "cat")).stdout == b""
 
 
 def test_long_output_keeps_its_head_and_tail_and_is_drained(sandbox: PlainSandbox, tmp_path: Path) -> None:
@@ -253,20 +216,6 @@ def test_fifty_runs_at_once_do_not_end_or_mix_up_each_other(sandbox: PlainSandbo
     results = asyncio.run(main())
     assert [(r.status, r.returncode, r.stdout) for r in results] == [("exited", n, b"%d\n" % n) for n in range(50)]
     assert of_test(tmp_path) == []
-
-
-def test_no_file_descriptor_is_left_open(sandbox: PlainSandbox, tmp_path: Path) -> None:
-    async def main() -> tuple[list[str], list[str]]:
-        await sandbox.run(spec_of(tmp_path, "true", stdin=b"x"))
-        before = sorted(os.listdir("/proc/self/fd"))
-        for _ in range(3):
-            await sandbox.run(spec_of(tmp_path, "true", stdin=b"x"))
-            await sandbox.run(spec_of(tmp_path, "none"))
-            await sandbox.run(spec_of(tmp_path, "sleep", "9", timeout_s=0.01))
-        return before, sorted(os.listdir("/proc/self/fd"))
-
-    before, after = asyncio.run(main())
-    assert before == after
 
 
 DRIVER = """
