@@ -9,6 +9,7 @@ from typing import Literal
 
 from loopwright.kernel.calls import CallAsk, CallStatus, Origin, Taint, ToolCall
 from loopwright.kernel.loop import Loop
+from loopwright.kernel.sample import Sample
 from loopwright.kernel.values import (
     Action,
     BlobRef,
@@ -41,6 +42,7 @@ __all__ = [
     "Judged",
     "Kept",
     "LimitsChanged",
+    "Measured",
     "Observed",
     "PauseRequested",
     "Planned",
@@ -55,6 +57,7 @@ __all__ = [
     "StopRequested",
     "TriggerFired",
     "TriggerSkipped",
+    "Weighed",
     "kind_of",
 ]
 
@@ -167,7 +170,7 @@ class Planned(Value, frozen=True, tag="planned"):
 
 class Proposed(Value, frozen=True, tag="proposed"):
     """`memory` is the rung's own, handed back to it unread on its next call for the same head; `impossible` is its reason why the
-    goal cannot be met."""
+    goal cannot be met; `done` is its claim that nothing is left to do, which only requests a check."""
 
     action_id: str
     proposals: tuple[Proposal, ...]
@@ -177,6 +180,7 @@ class Proposed(Value, frozen=True, tag="proposed"):
     summary: str
     spend: Spend
     impossible: str | None = None
+    done: bool = False
 
 
 class Judged(Value, frozen=True, tag="judged"):
@@ -184,6 +188,21 @@ class Judged(Value, frozen=True, tag="judged"):
     proposal_id: str
     verdicts: tuple[Verdict, ...]
     spend: Spend
+
+
+class Measured(Value, frozen=True, tag="measured"):
+    """One run of the metric's command. What was measured, and of what, stands in the intent."""
+
+    action_id: str
+    sample: Sample
+    spend: Spend
+
+
+class Weighed(Value, frozen=True, tag="weighed"):
+    """The metric's verdict on a proposal, from all of its samples; follows from the state alone."""
+
+    proposal_id: str
+    verdict: Verdict
 
 
 class Decided(Value, frozen=True, tag="decided"):
@@ -328,6 +347,8 @@ Body = (
     | Planned
     | Proposed
     | Judged
+    | Measured
+    | Weighed
     | Decided
     | Kept
     | Delivered

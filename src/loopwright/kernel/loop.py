@@ -18,6 +18,7 @@ __all__ = [
     "GitTrigger",
     "Loop",
     "Metric",
+    "MetricBound",
     "MetricSource",
     "Permit",
     "RepairRung",
@@ -106,10 +107,12 @@ class TuneRung(Value, frozen=True, tag="tune"):
 
 
 class CommandRung(Value, frozen=True, tag="command"):
-    """Any program. `reserve` is taken from the budget before it runs and settled with what it reports."""
+    """Any program. `reserve` is taken from the budget before it runs and settled with what it reports. `family` is the family of the
+    model that it asks (`anthropic`, `openai`, …; `none` = it asks no model), as the loop's author says; `None` = nobody said."""
 
     run: str
     reserve: Spend = Spend()
+    family: str | None = None
 
 
 class AgentRung(Value, frozen=True, tag="agent"):
@@ -127,39 +130,83 @@ Rung = RepairRung | TuneRung | CommandRung | AgentRung | CliRung
 
 
 # --- evaluate ---------------------------------------------------------------------------------------------------------
+class MetricBound(Value, frozen=True):
+    """A second number that the same command prints and that must not get worse by more than `worse_by`, in its own unit."""
+
+    name: str
+    goal: Literal["min", "max"]
+    worse_by: float
+
+
 class Metric(Value, frozen=True):
+    """A number to make better. `min_effect`: the smallest difference worth keeping, in the metric's unit; `None` = what the noise
+    allows. `target`: the goal is met once the kept state reaches it. `calibrate`: runs of the unchanged base that measure the noise.
+    `pairs`: most interleaved candidate/head pairs of one test. `false_keeps`: the share of keeps that may be false, over the whole
+    run. `simpler`: a change that is equal within the noise and takes more lines away than it adds is kept. `holdout`: a second
+    command that prints the same metric on data that no proposer is shown."""
+
     run: str
     name: str
     goal: Literal["min", "max"]
     min_effect: float | None = None
     timeout_s: int | None = None
+    target: float | None = None
+    bounds: tuple[MetricBound, ...] = ()
+    holdout: str | None = None
+    calibrate: int = 8
+    pairs: int = 12
+    false_keeps: float = 0.1
+    simpler: bool = True
 
 
 class Review(Value, frozen=True):
+    """A judge. `family`: that of a command judge's model, as the loop's author says; a `model` judge's is its provider."""
+
     run: str | None = None
     model: str | None = None
     independent: bool = False
     gate: bool = False
+    family: str | None = None
+    timeout_s: int | None = None
 
 
 class EvaluatePolicy(Value, frozen=True):
-    """How proposals are judged. `protect`: paths restored from the base before every scoring, whatever a proposal did to them."""
+    """How proposals are judged. `protect`: paths restored from the base before every scoring, whatever a proposal did to them.
+
+    `holdout`: the share of the tests of which proposers see counts only. `tamper`: what a suspicious edit does: a person is asked, it
+    is refused, or it is only noted. `max_files` and `max_lines` (added and removed) bound a proposal. `changed_lines`: the least share
+    of the changed lines of code that the tests must run; `None` = it is only noted.
+    """
 
     tests: TestsSource | None = None
     metric: Metric | None = None
     guard: TestsSource | None = None
-    review: Review | None = None
+    review: tuple[Review, ...] | None = None
     protect: tuple[str, ...] = ()
     holdout: float | None = None
+    tamper: Literal["ask", "refuse", "note"] = "ask"
+    max_files: int | None = None
+    max_lines: int | None = None
+    changed_lines: float | None = None
 
 
 class StopRules(Value, frozen=True):
     """`None` = the rule is off. The caps of the budget stand in `Loop.budget`."""
 
-    plateau: int | None = None
-    """Stop after this many iterations in a row without a keep."""
+    plateau: int | Literal["auto"] | None = "auto"
+    """Stop after this many iterations in a row without a keep; `auto`: when a keep would have come by now with 95 %, from the rate
+    of keeps that the run itself has shown."""
     repeated_error: int | None = 3
     error_rate: float | None = 0.5
+    worth_usd_micros: float | None = None
+    """What one unit of the metric is worth: with it the run ends when what an iteration brings is less than what it costs."""
+    cycle: int | None = 3
+    drift: int | None = 2
+    """Stop when the holdout fell in this many keeps in a row while the metric rose."""
+    disagreements: int | None = 2
+    """Ask a person when the judges disagreed in this many iterations in a row."""
+    denials: int | None = 2
+    """Stop when the policy refused this many calls since the last keep."""
 
 
 class Permit(Value, frozen=True):

@@ -13,6 +13,7 @@ __all__ = [
     "BlobRef",
     "Budget",
     "Change",
+    "Check",
     "Decision",
     "Deliver",
     "Effect",
@@ -21,6 +22,7 @@ __all__ = [
     "Keep",
     "KeepProposal",
     "MakePlan",
+    "Measure",
     "Observation",
     "Observe",
     "Phase",
@@ -57,7 +59,11 @@ StopReason = Literal[
     "minutes",
     "usd",
     "tokens",
-    "plateau",  # no keep in the declared number of iterations
+    "plateau",  # no keep in so many iterations that another one is not to be expected
+    "diminishing",  # what an iteration brings is worth less than what it costs
+    "drift",  # the metric rises while what was held out falls
+    "noise",  # the metric is too noisy for the difference that is asked for
+    "disagreement",  # the judges disagreed again and again, and a person ended it
     "cycle",  # proposals repeat a state that was already judged
     "repeated_error",  # the same error signature again and again
     "exhausted",  # every rung has nothing more to propose
@@ -171,7 +177,11 @@ class Change(Value, frozen=True):
 
 
 class Proposal(Value, frozen=True):
-    """A set of file changes that one rung offers. `digest` identifies the changes, so that the same edit is never judged twice."""
+    """A set of file changes that one rung offers. `digest` identifies the changes, so that the same edit is never judged twice.
+
+    `family` is that of the model that made it (`none` = no model made it, `None` = nobody said); `added_lines` and `removed_lines`
+    are counted by the runtime from the diff, `None` where they were not.
+    """
 
     id: str
     rung: str
@@ -180,16 +190,23 @@ class Proposal(Value, frozen=True):
     changes: tuple[Change, ...]
     digest: str
     diff: BlobRef | None = None
+    family: str | None = None
+    added_lines: int | None = None
+    removed_lines: int | None = None
 
 
 class Verdict(Value, frozen=True):
-    """What a verifier that the runtime ran itself says of a proposal. `score`: larger is better; `None` = this verifier does not score."""
+    """What a verifier that the runtime ran itself says of a proposal. `score`: larger is better; `None` = this verifier does not score.
+
+    `ask`: a person must look at it before it can be kept. `advisory`: it is shown and decides nothing.
+    """
 
     verifier: str
-    status: Literal["pass", "fail", "inconclusive", "crash"]
+    status: Literal["pass", "fail", "inconclusive", "crash", "ask"]
     summary: str
     score: float | None = None
     evidence: BlobRef | None = None
+    advisory: bool = False
 
 
 class Keep(Value, frozen=True, tag="keep"):
@@ -216,7 +233,11 @@ class Stop(Value, frozen=True, tag="stop"):
     reason: StopReason
 
 
-Decision = Keep | Revert | Retry | Escalate | Stop
+class Check(Value, frozen=True, tag="check"):
+    """A proposer says that it is done: its word decides nothing, the verifiers look at the head again and the answer goes back to it."""
+
+
+Decision = Keep | Revert | Retry | Escalate | Stop | Check
 
 
 class Observe(Value, frozen=True, tag="observe"):
@@ -237,8 +258,23 @@ class Propose(Value, frozen=True, tag="propose"):
 
 
 class Evaluate(Value, frozen=True, tag="evaluate"):
+    """`check`: what the runtime runs itself. `review`: the judges, asked only of what passed everything else."""
+
     tree: str
     proposal_id: str
+    stage: Literal["check", "review"] = "check"
+
+
+class Measure(Value, frozen=True, tag="measure"):
+    """One run of the metric's command in a fresh checkout of `tree`, with the proposal applied when there is one.
+
+    `purpose`: `calibrate` the base's noise, a `trial` of a proposal (of its candidate, or of the head beside it when `proposal_id` is
+    `None`), `confirm` a new head from fresh runs, a `holdout` run of the second command, or the `final` comparison of base and head.
+    """
+
+    tree: str
+    proposal_id: str | None
+    purpose: Literal["calibrate", "trial", "confirm", "holdout", "final"]
 
 
 class KeepProposal(Value, frozen=True, tag="keep"):
@@ -258,7 +294,7 @@ class Deliver(Value, frozen=True, tag="deliver"):
     head_commit: str
 
 
-Work = Observe | MakePlan | Propose | Evaluate | KeepProposal | Deliver
+Work = Observe | MakePlan | Propose | Evaluate | Measure | KeepProposal | Deliver
 
 
 class Action(Value, frozen=True):

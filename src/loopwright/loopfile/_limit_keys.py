@@ -110,7 +110,7 @@ def _evaluate(fields: Fields) -> EvaluatePolicy:
         tests=tests,
         metric=metric,
         guard=guard,
-        review=fields.get(EvaluateKeys.review),
+        review=(fields.get(EvaluateKeys.review),) if fields.get(EvaluateKeys.review) else None,
         protect=protect,
         holdout=fields.get(EvaluateKeys.holdout),
     )
