@@ -89,6 +89,8 @@ def _beat(
     | ev.Planned
     | ev.Proposed
     | ev.Judged
+    | ev.Measured
+    | ev.Weighed
     | ev.Decided
     | ev.Kept
     | ev.Delivered,
@@ -114,6 +116,11 @@ def _beat(
         case ev.Judged():
             verdicts = "; ".join(f"{v.verifier} {v.status}: {v.summary}" for v in body.verdicts)
             return f"judged {body.proposal_id}: {verdicts or 'no verdict'}{_cost(body.spend)}"
+        case ev.Measured(sample=sample):
+            value = f"{sample.value:g}" if sample.value is not None else f"no value ({sample.status}){_because(sample.message)}"
+            return f"measured {body.action_id}: {value}{_cost(body.spend)}"
+        case ev.Weighed():
+            return f"weighed {body.proposal_id}: {body.verdict.verifier} {body.verdict.status}: {body.verdict.summary}"
         case ev.Decided():
             return f"decided: {_decision(body.decision)}{_because(body.why)}"
         case ev.Kept():
@@ -134,6 +141,8 @@ def _decision(decision: val.Decision) -> str:
             return f"go on with rung {decision.rung + 1}"
         case val.Stop():
             return f"stop ({decision.reason})"
+        case val.Check():
+            return "look whether it is done"
 
 
 def _because(why: str) -> str:

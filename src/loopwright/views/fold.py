@@ -88,11 +88,13 @@ class RunFold:
                 self._iterations.decided(body, at_ms)
                 if isinstance(body.decision, val.Stop):
                     self._asks.clear()
+            case ev.Weighed():
+                self._iterations.weighed(body)
             case ev.ActionIntended():
                 work = body.action.work
                 self._flying[body.action.id] = _Flying(work, at_ms, self._drivers)
                 if isinstance(work, val.Evaluate):
-                    self._iterations.judging(work.proposal_id)
+                    self._iterations.judging(work.proposal_id, reviewing=work.stage == "review")
             case ev.CallRequested(call=call):
                 self._calls[call.call_id] = run.ToolCallView(call.call_id, call.actor, call.tool, "", "", "", None)
             case ev.CallDecided():
@@ -124,7 +126,14 @@ class RunFold:
 
     def _outcome(
         self,
-        body: ev.ActionFailed | ev.Observed | ev.Planned | ev.Proposed | ev.Judged | ev.Kept | ev.Delivered,
+        body: ev.ActionFailed
+        | ev.Observed
+        | ev.Planned
+        | ev.Proposed
+        | ev.Judged
+        | ev.Measured
+        | ev.Kept
+        | ev.Delivered,
         at_ms: int,
     ) -> None:
         flying = self._flying.pop(body.action_id, None)
@@ -144,6 +153,8 @@ class RunFold:
                 self._iterations.proposed(body, at_ms)
             case ev.Judged():
                 self._iterations.judged(body)
+            case ev.Measured():
+                self._iterations.measured(body, flying.work if flying else None)
             case ev.Kept():
                 title = self._iterations.kept(body)
                 self._kept.append(run.KeptView(body.iteration, body.proposal_id, title, body.commit, body.tree, at_ms))

@@ -18,9 +18,11 @@ class _Proposal:
     state: run.ProposalState = "offered"
     verdicts: tuple[val.Verdict, ...] = ()
     judgements: int = 0
+    samples: list[run.SampleView] = field(default_factory=list)
     why: str = ""
     commit: str | None = None
     chosen: bool = False
+    reviewing: bool = False
 
     def view(self) -> run.ProposalView:
         p = self.value
@@ -37,6 +39,7 @@ class _Proposal:
             judgements=self.judgements,
             why=self.why,
             commit=self.commit,
+            samples=tuple(self.samples),
         )
 
 
@@ -72,6 +75,7 @@ class Iterations:
     _all: list[_Iteration] = field(default_factory=list)
     _known: dict[str, _Proposal] = field(default_factory=dict)
     _digests: set[str] = field(default_factory=set)
+    _measuring: str = ""
 
     @property
     def number(self) -> int:
@@ -82,7 +86,7 @@ class Iterations:
 
     def title(self, work: val.Work) -> str:
         """The title of the proposal that the work is about; empty when it is about none."""
-        if isinstance(work, val.Evaluate | val.KeepProposal) and work.proposal_id in self._known:
+        if isinstance(work, val.Evaluate | val.KeepProposal | val.Measure) and work.proposal_id in self._known:
             return self._known[work.proposal_id].value.title
         return ""
 
@@ -106,8 +110,10 @@ class Iterations:
             self._known[value.id] = proposal
         self._digests.update(value.digest for value in body.proposals)
 
-    def judging(self, proposal_id: str) -> None:
+    def judging(self, proposal_id: str, *, reviewing: bool = False) -> None:
         proposal = self._known.get(proposal_id)
+        if proposal is not None:
+            proposal.reviewing = reviewing
         if proposal is not None and proposal.state in ("offered", "judged"):
             proposal.state = "judging"
 
@@ -119,10 +125,27 @@ class Iterations:
     def judged(self, body: ev.Judged) -> None:
         proposal = self._known.get(body.proposal_id)
         if proposal is not None:
-            proposal.verdicts = body.verdicts
-            proposal.judgements += 1
+            # The judges come after the checks: what they say stands beside what was said before.
+            proposal.verdicts = (*proposal.verdicts, *body.verdicts) if proposal.reviewing else body.verdicts
+            proposal.judgements += 0 if proposal.reviewing else 1
+            proposal.reviewing = False
             if proposal.state in ("offered", "judging"):
                 proposal.state = "judged"
+
+    def weighed(self, body: ev.Weighed) -> None:
+        proposal = self._known.get(body.proposal_id)
+        if proposal is not None:
+            proposal.verdicts = (*proposal.verdicts, body.verdict)
+
+    def measured(self, body: ev.Measured, work: val.Work | None) -> None:
+        """A run of a proposal's trial belongs to the proposal; head runs beside it too."""
+        if not isinstance(work, val.Measure) or work.purpose != "trial":
+            return
+        if work.proposal_id is not None:
+            self._measuring = work.proposal_id
+        proposal = self._known.get(self._measuring)
+        if proposal is not None:
+            proposal.samples.append(run.SampleView(work.proposal_id is not None, body.sample))
 
     def decided(self, body: ev.Decided, at_ms: int) -> None:
         now = self._now(at_ms)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from loopwright.kernel.events import Event
+from loopwright.kernel.sample import Sample
 from loopwright.kernel.values import BlobRef, Budget, Spend, StopReason, Value, Verdict
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "ProposalView",
     "RunStatus",
     "RunView",
+    "SampleView",
     "ToolCallView",
     "run_view",
 ]
@@ -82,6 +84,13 @@ class FailureView(Value, frozen=True):
     at_ms: int
 
 
+class SampleView(Value, frozen=True):
+    """One run of the metric's command in a proposal's trial, of its candidate or of the head beside it."""
+
+    candidate: bool
+    sample: Sample
+
+
 class ProposalView(Value, frozen=True):
     """`verdicts` are those of the last judgement (`judgements` counts all of them); `why` is why it was kept or not, in one line.
 
@@ -100,6 +109,7 @@ class ProposalView(Value, frozen=True):
     judgements: int
     why: str
     commit: str | None
+    samples: tuple[SampleView, ...] = ()
 
     @property
     def score(self) -> float | None:
@@ -108,7 +118,7 @@ class ProposalView(Value, frozen=True):
 
     @property
     def passed(self) -> bool:
-        return bool(self.verdicts) and all(v.status == "pass" for v in self.verdicts)
+        return bool(self.verdicts) and all(v.status == "pass" or v.advisory for v in self.verdicts)
 
     @property
     def crashed(self) -> bool:

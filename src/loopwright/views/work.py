@@ -14,13 +14,14 @@ _GERUND: Final = {
     "plan": "planning",
     "propose": "looking for a change",
     "evaluate": "evaluating",
+    "measure": "measuring",
     "keep": "keeping a proposal",
     "deliver": "delivering",
 }
 
 
 def beat_of(work: val.Work) -> str:
-    """`observe`, `plan`, `propose`, `evaluate`, `keep` or `deliver`."""
+    """`observe`, `plan`, `propose`, `evaluate`, `measure`, `keep` or `deliver`."""
     return str(work.__struct_config__.tag)
 
 
@@ -33,6 +34,8 @@ def subject_of(work: val.Work) -> str:
             return f"rung {work.rung + 1}"
         case val.Evaluate() | val.KeepProposal():
             return f"proposal {work.proposal_id}"
+        case val.Measure():
+            return f"{work.purpose}, {f'proposal {work.proposal_id}' if work.proposal_id else f'tree {short_id(work.tree)}'}"
         case val.Deliver():
             return work.how
 
