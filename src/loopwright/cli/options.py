@@ -5,7 +5,18 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Directory", "Jobs", "Json", "MaxIterations", "MaxUsd", "RunName", "Snapshot", "Unattended", "Unsandboxed"]
+__all__ = [
+    "Directory",
+    "Jobs",
+    "Json",
+    "MaxIterations",
+    "MaxMinutes",
+    "MaxUsd",
+    "RunName",
+    "Snapshot",
+    "Unattended",
+    "Unsandboxed",
+]
 
 Directory = Annotated[
     Path, typer.Option("-C", "--directory", metavar="DIR", help="The repository; as if loopwright were started there.")
@@ -16,6 +27,9 @@ Json = Annotated[
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, a unique prefix of one, or `last`.")]
 MaxIterations = Annotated[
     int | None, typer.Option("--max-iterations", metavar="N", min=1, help="Narrow the loop's limit of iterations.")
+]
+MaxMinutes = Annotated[
+    float | None, typer.Option("--max-minutes", metavar="N", min=0.01, help="The longest the run may be at work.")
 ]
 MaxUsd = Annotated[str | None, typer.Option("--max-usd", metavar="X", help="Narrow the loop's budget in US dollars.")]
 Jobs = Annotated[

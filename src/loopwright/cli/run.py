@@ -10,6 +10,7 @@ from loopwright.cli.options import (
     Jobs,
     Json,
     MaxIterations,
+    MaxMinutes,
     MaxUsd,
     RunName,
     Snapshot,
@@ -99,32 +100,72 @@ def fix(
 
 def improve(
     command: Annotated[str, typer.Option("--run", metavar="CMD", help="Prints `METRIC name=value`.")],
-    metric: Annotated[str, typer.Option("--metric", metavar="NAME")],
-    goal: Annotated[str, typer.Option("--goal", metavar="min|max")],
+    metric: Annotated[str, typer.Option("--metric", metavar="NAME", help="The metric's name.")],
+    goal: Annotated[str, typer.Option("--goal", metavar="min|max", help="Whether less or more is better.")],
     where: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="The repository (default: here).")] = None,
-    edit: Annotated[list[str] | None, typer.Option("--edit", metavar="FILE")] = None,
+    edit: Annotated[
+        list[str] | None, typer.Option("--edit", metavar="FILE", help="A file that may be changed; again for more.")
+    ] = None,
+    min_effect: Annotated[
+        float | None, typer.Option("--min-effect", metavar="X", help="The smallest difference worth keeping.")
+    ] = None,
+    target: Annotated[
+        float | None, typer.Option("--target", metavar="X", help="Stop once this value is reached.")
+    ] = None,
+    bound: Annotated[
+        list[str] | None,
+        typer.Option("--bound", metavar="NAME:min|max:X", help="A number that must not get worse by more than X."),
+    ] = None,
+    guard: Annotated[
+        str | None, typer.Option("--guard", metavar="CMD", help="A test command that must keep passing.")
+    ] = None,
+    holdout: Annotated[
+        str | None, typer.Option("--holdout", metavar="CMD", help="Prints the metric on data that is held out.")
+    ] = None,
+    minutes_per_run: Annotated[
+        float | None, typer.Option("--minutes-per-run", metavar="N", help="The longest one run of CMD may take.")
+    ] = None,
     directory: Directory = Path(),
     max_iterations: MaxIterations = None,
+    max_minutes: MaxMinutes = None,
     max_usd: MaxUsd = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Another seed searches in another order.")] = 0,
+    snapshot: Snapshot = False,
     dry_run: DryRun = False,
+    unattended: Unattended = False,
     unsandboxed: Unsandboxed = False,
     as_json: Json = False,
 ) -> None:
     """Make a number better: the metric loop; no loop file needed."""
-    from loopwright.engine.ready import improve_loop
+    from loopwright.engine.ready import Aim, improve_loop
+    from loopwright.kernel.values import Budget
 
-    target = directory if where is None else directory / where
+    target_dir = directory if where is None else directory / where
+    aim = Aim(
+        run=command,
+        metric=metric,
+        goal=goal,
+        edit=tuple(edit or ()),
+        min_effect=min_effect,
+        target=target,
+        bounds=tuple(bound or ()),
+        guard=guard,
+        holdout=holdout,
+        minutes_per_run=minutes_per_run,
+        budget=narrowing(max_iterations, max_usd, max_minutes),
+    )
     _begin(
-        improve_loop(command, metric, goal, tuple(edit or ())),
-        target,
-        budget=narrowing(max_iterations, max_usd),
+        improve_loop(aim),
+        target_dir,
+        budget=Budget(),
         jobs=None,
         ticket=None,
-        snapshot=False,
+        snapshot=snapshot,
         dry_run=dry_run,
-        unattended=False,
+        unattended=unattended,
         unsandboxed=unsandboxed,
         as_json=as_json,
+        seed=seed,
     )
 
 
@@ -181,6 +222,7 @@ def _begin(
     unattended: bool,
     unsandboxed: bool,
     as_json: bool,
+    seed: int = 0,
 ) -> None:
     import os
 
@@ -191,7 +233,7 @@ def _begin(
 
     site = open_site(directory, os.environ, unsandboxed=unsandboxed)
     options = runs.StartOptions(
-        ticket=_ticket(site, ticket), jobs=jobs, budget=budget, snapshot=snapshot, run_id=new_run_id()
+        ticket=_ticket(site, ticket), jobs=jobs, budget=budget, snapshot=snapshot, run_id=new_run_id(), seed=seed
     )
     if dry_run:
         from loopwright.cli.dry_run import show_plan
@@ -220,15 +262,17 @@ def _ticket(site: "Site", ticket: str | None) -> str | None:
     return path.relative_to(site.repository.root.resolve()).as_posix()
 
 
-def narrowing(max_iterations: int | None, max_usd: str | None) -> "Budget":
+def narrowing(max_iterations: int | None, max_usd: str | None, max_minutes: float | None = None) -> "Budget":
     """The limits that were given on the command line, exact. Raises: `UsageError` for one that could never be met."""
+    import math
     from decimal import Decimal, InvalidOperation
 
     from loopwright.errors import UsageError
     from loopwright.kernel.values import Budget
 
+    wall_ms = None if max_minutes is None else math.ceil(60_000 * max_minutes)
     if max_usd is None:
-        return Budget(iterations=max_iterations)
+        return Budget(iterations=max_iterations, wall_ms=wall_ms)
     try:
         usd = Decimal(max_usd)
     except InvalidOperation:
@@ -240,4 +284,4 @@ def narrowing(max_iterations: int | None, max_usd: str | None) -> "Budget":
         raise UsageError(
             f"--max-usd: {max_usd} leaves nothing to spend, so the run could never start; leave it out for no limit"
         )
-    return Budget(usd_micros=micros, iterations=max_iterations)
+    return Budget(usd_micros=micros, iterations=max_iterations, wall_ms=wall_ms)

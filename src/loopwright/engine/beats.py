@@ -33,14 +33,28 @@ class Beats:
         self._keep = KeepBeat()
 
     async def observe(self, state: State, tree: str, shop: Workshop) -> tuple[Observation, ...]:
-        """One observation a source, in the loop's order."""
-        seen: list[Observation] = []
-        for number, source in enumerate(state.loop.observe, 1):
-            if not isinstance(source, TestsSource):
-                raise ActionError(
-                    f"observe[{number - 1}]: this version observes tests only", signature="observe: source"
-                )
-            seen.append(await TestsObserver(source).observe(tree, f"{shop.action_id}.{number}", shop))
+        """One observation a source, in the loop's order, and one of the guard. The metric that the loop judges by is no source: it is
+        measured by actions of its own, and what they amount to is told to whoever plans and proposes."""
+        loop, seen = state.loop, list[Observation]()
+        for number, source in enumerate(loop.observe, 1):
+            observation_id = f"{shop.action_id}.{number}"
+            match source:
+                case TestsSource():
+                    seen.append(await TestsObserver(source).observe(tree, observation_id, shop))
+                case MetricSource() if loop.evaluate.metric is not None and _same(source, loop.evaluate.metric):
+                    continue
+                case _:
+                    raise ActionError(
+                        f"observe[{number - 1}]: this version observes tests and the metric of `evaluate`",
+                        signature="observe: source",
+                    )
+        guard = loop.evaluate.guard
+        if guard is not None:
+            held = await TestsObserver(guard).observe(tree, f"{shop.action_id}.guard", shop)
+            if tree == state.base_tree:
+                refuse_failing_guard(held)
+            # That the guard holds is no goal: it held before anything was done.
+            seen.append(msgspec.structs.replace(held, goal_met=None))
         return tuple(seen)
 
     async def plan(self, state: State, tree: str, rung: int, shop: Workshop) -> Plan:
@@ -49,13 +63,15 @@ class Beats:
             loop=state.loop,
             rung=rung,
             iteration=state.iteration + 1,
-            observations=state.observations,
+            observations=self._told(state, shop),
             ticket=_ticket_text(state, tree, shop),
             lessons=state.lessons,
         )
         return await self._planner.plan(request, shop)
 
-    async def propose(self, state: State, work: Propose, shop: Workshop) -> ProposeResult:
+    async def propose(
+        self, state: State, work: Propose, shop: Workshop, *, trials: Callable[[], Sequence[Trial]]
+    ) -> ProposeResult:
         assert state.plan is not None
         request = ProposeRequest(
             run_id=shop.run_id,
@@ -65,18 +81,23 @@ class Beats:
             loop=state.loop,
             ticket=_ticket_text(state, work.tree, shop),
             plan=state.plan,
-            observations=state.observations,
+            observations=self._told(state, shop),
             batch=work.batch,
             memory=state.memory,
             tried=state.tried,
             lessons=state.lessons,
+            trials=trials,
         )
         return await _proposer(state.loop.act[work.rung]).propose(request, shop)
 
-    async def evaluate(self, state: State, proposal_id: str, shop: Workshop) -> tuple[Verdict, ...]:
-        """The verdicts up to and with the first that is not a pass: what comes after it would cost and change nothing."""
-        if self._verifiers is None:
-            self._verifiers = verifiers(state.loop)
+    async def measure(self, state: State, work: Measure, shop: Workshop) -> Sample:
+        proposal = None if work.proposal_id is None else state.proposal(work.proposal_id)
+        return await measure(work, state.loop, proposal, shop)
+
+    async def evaluate(
+        self, state: State, proposal_id: str, stage: Literal["check", "review"], shop: Workshop
+    ) -> tuple[Verdict, ...]:
+        """The verdicts up to and with the first that refuses: what comes after it would cost and change nothing."""
         request = JudgeRequest(
             tree=state.head_tree,
             base_tree=state.base_tree,
@@ -85,9 +106,10 @@ class Beats:
             observations=state.observations,
         )
         verdicts: list[Verdict] = []
-        for verifier in self._verifiers:
-            verdicts.append(await verifier.judge(request, shop))
-            if verdicts[-1].status != "pass":
+        for verifier in self._verifiers_of(state, stage, shop):
+            verdict = await verifier.judge(request, shop)
+            verdicts.append(verdict)
+            if not verdict.advisory and verdict.status not in ("pass", "ask"):
                 break
         return tuple(verdicts)
 

@@ -12,6 +12,7 @@ from loopwright.act.protocol import WaitsForPerson
 from loopwright.engine.beats import Beats
 from loopwright.engine.boundary import Boundary
 from loopwright.engine.site import Site
+from loopwright.engine.trials import trials_of
 from loopwright.errors import ActionError, LoopwrightError
 from loopwright.kernel import events as ev
 from loopwright.kernel.state import State, beat_of
@@ -21,7 +22,9 @@ from loopwright.kernel.values import (
     Evaluate,
     KeepProposal,
     MakePlan,
+    Measure,
     Observe,
+    Proposal,
     Propose,
     Spend,
     Verdict,
@@ -124,9 +127,12 @@ class SitePerformer:
                 plan = await self._beats.plan(state, tree, rung, shop)
                 return ev.Planned(action.id, number, rung, plan, _wall(started_s))
             case Propose():
-                result = await self._beats.propose(state, action.work, shop)
+                events = self._site.journal.read
+                result = await self._beats.propose(
+                    state, action.work, shop, trials=lambda: trials_of(events(self._run_id))
+                )
                 proposals = tuple(
-                    msgspec.structs.replace(proposal, id=f"{action.id}.{number}")
+                    _counted(msgspec.structs.replace(proposal, id=f"{action.id}.{number}"), shop)
                     for number, proposal in enumerate(result.proposals[: action.work.batch], 1)
                 )
                 return ev.Proposed(
@@ -138,10 +144,14 @@ class SitePerformer:
                     result.summary,
                     result.spend.plus(_wall(started_s)),
                     result.impossible,
+                    result.done,
                 )
-            case Evaluate(proposal_id=proposal_id):
-                verdicts: tuple[Verdict, ...] = await self._beats.evaluate(state, proposal_id, shop)
+            case Evaluate(proposal_id=proposal_id, stage=stage):
+                verdicts: tuple[Verdict, ...] = await self._beats.evaluate(state, proposal_id, stage, shop)
                 return ev.Judged(action.id, proposal_id, verdicts, _wall(started_s))
+            case Measure():
+                sample = await self._beats.measure(state, action.work, shop)
+                return ev.Measured(action.id, sample, _wall(started_s))
             case KeepProposal(proposal_id=proposal_id, iteration=iteration):
                 commit = await self._beats.keep(state, action.work, shop)
                 return ev.Kept(action.id, proposal_id, iteration, commit.commit, commit.tree, _wall(started_s))
@@ -198,6 +208,25 @@ class SitePerformer:
         # What a failed action cost beyond its time is not known: what it reserved is the only honest bound.
         spend = state.work_of(action.id).reserve.plus(_wall(started_s))
         return ev.ActionFailed(action.id, status, message, signature, spend, blob)
+
+
+def _counted(proposal: Proposal, shop: Workshop) -> Proposal:
+    """With the lines that it adds and removes, counted here: whoever proposes it is not asked."""
+    if proposal.diff is None:
+        return proposal
+    lines = shop.blobs.get(proposal.diff).decode("utf-8", "replace").split("\n")
+    # A file's two header lines begin with the same signs, and stand before its first hunk.
+    added = removed = 0
+    in_hunk = False
+    for line in lines:
+        if line.startswith("diff --git "):
+            in_hunk = False
+        elif line.startswith("@@"):
+            in_hunk = True
+        elif in_hunk:
+            added += line.startswith("+")
+            removed += line.startswith("-")
+    return msgspec.structs.replace(proposal, added_lines=added, removed_lines=removed)
 
 
 def _beat_name(action: Action) -> str:

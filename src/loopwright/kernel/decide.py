@@ -1,9 +1,9 @@
 """Verdicts → decision. The one place where it is said whether a candidate is kept."""
 
-from loopwright.kernel.state import Judgement, State
-from loopwright.kernel.values import Decision, Keep, Retry, Revert, Verdict
+from loopwright.kernel.state import Judgement, State, acceptable
+from loopwright.kernel.values import Decision, Keep, Proposal, Retry, Revert, Verdict
 
-__all__ = ["decide"]
+__all__ = ["best_of", "decide", "question_about"]
 
 RETRIES = 1
 """How often an inconclusive judgement is repeated before it counts as a revert."""
@@ -12,18 +12,18 @@ RETRIES = 1
 def decide(state: State) -> tuple[Decision, str]:
     """The decision over all proposals of the iteration, each judged, and the line that explains it.
 
-    A proposal is acceptable when every verifier passes it. Among the acceptable the highest score wins, then the fewest changed
-    files, then the proposer's own order. Inconclusive is asked again once, then reverted: doubt never keeps.
+    A proposal is acceptable when every verifier that decides passes it. Among the acceptable the highest score wins, then the fewest
+    changed files, then the proposer's own order. Inconclusive is asked again once, then reverted: doubt never keeps.
     """
     if not state.proposals:
         return Revert(), "nothing was proposed"
     judged = {judgement.proposal_id: judgement for judgement in state.judgements}
-    acceptable = [p for p in state.proposals if _all(judged[p.id], "pass")]
-    if acceptable:
-        best = max(acceptable, key=lambda p: (_score(judged[p.id]), -len(p.changes), -state.proposals.index(p)))
-        others = len(acceptable) - 1
+    best = best_of(state)
+    if best is not None:
+        others = len([p for p in state.proposals if acceptable(judged[p.id])]) - 1
         why = _last(judged[best.id]).summary
-        return Keep(best.id), why + (
+        objections = "".join(f"; {v.verifier} notes: {v.summary}" for v in judged[best.id].verdicts if _noted(v))
+        return Keep(best.id), why + objections + (
             f"; {others} other proposal{'s' if others > 1 else ''} passed as well" if others else ""
         )
     doubtful = tuple(p.id for p in state.proposals if _doubtful(judged[p.id]))
@@ -32,13 +32,30 @@ def decide(state: State) -> tuple[Decision, str]:
     return Revert(), "; ".join(f"{p.title}: {_reason(judged[p.id])}" for p in state.proposals)
 
 
-def _all(judgement: Judgement, status: str) -> bool:
-    return bool(judgement.verdicts) and all(v.status == status for v in judgement.verdicts)
+def best_of(state: State) -> Proposal | None:
+    """What would be kept now, were every open question about it answered with yes; `None` when nothing would."""
+    judged = {judgement.proposal_id: judgement for judgement in state.judgements}
+    candidates = [p for p in state.proposals if p.id in judged and acceptable(judged[p.id])]
+    if not candidates:
+        return None
+    return max(candidates, key=lambda p: (_score(judged[p.id]), -len(p.changes), -state.proposals.index(p)))
+
+
+def question_about(state: State, proposal: Proposal) -> str | None:
+    """What a person must say before the proposal may be kept; `None` when nobody need be asked."""
+    judgement = next(j for j in state.judgements if j.proposal_id == proposal.id)
+    open_ones = [f"{v.verifier}: {v.summary}" for v in judgement.verdicts if v.status == "ask" and not v.advisory]
+    return f"May this be kept: {proposal.title}? {'; '.join(open_ones)}" if open_ones else None
+
+
+def _noted(verdict: Verdict) -> bool:
+    """An advisory objection decides nothing, and whoever reads why something was kept should know of it."""
+    return verdict.advisory and verdict.status == "fail"
 
 
 def _doubtful(judgement: Judgement) -> bool:
-    statuses = {v.status for v in judgement.verdicts}
-    return "inconclusive" in statuses and statuses <= {"inconclusive", "pass"}
+    statuses = {v.status for v in judgement.verdicts if not v.advisory}
+    return "inconclusive" in statuses and statuses <= {"inconclusive", "pass", "ask"}
 
 
 def _score(judgement: Judgement) -> float:
@@ -49,11 +66,11 @@ def _score(judgement: Judgement) -> float:
 
 def _last(judgement: Judgement) -> Verdict:
     scored = [v for v in judgement.verdicts if v.score is not None]
-    return (scored or list(judgement.verdicts))[-1]
+    return (scored or [v for v in judgement.verdicts if not v.advisory])[-1]
 
 
 def _reason(judgement: Judgement) -> str:
     for verdict in judgement.verdicts:
-        if verdict.status != "pass":
+        if verdict.status != "pass" and not verdict.advisory:
             return verdict.summary
     return "no verifier judged it"

@@ -5,20 +5,23 @@ starts. An empty answer means that the run waits (for what is in flight, for a p
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 from loopwright.kernel import events as ev
-from loopwright.kernel.decide import decide
-from loopwright.kernel.state import Ending, State, apply
-from loopwright.kernel.stop import EXIT_CODES, check, person, reserve_for
+from loopwright.kernel import ratchet
+from loopwright.kernel.decide import best_of, decide, question_about
+from loopwright.kernel.state import ABOUT_PROPOSAL, Ending, State, apply, trial_of
+from loopwright.kernel.stop import EXIT_CODES, asks_for_person, check, person, reserve_for
 from loopwright.kernel.values import (
     Action,
+    Check,
     Deliver,
     Effect,
     Escalate,
     Evaluate,
     KeepProposal,
     MakePlan,
+    Measure,
     Observe,
     Propose,
     Spend,
@@ -32,6 +35,8 @@ __all__ = ["Command", "Perform", "Record", "advance", "pending"]
 
 GIVE_UP_AFTER: Final = 2
 """Failures in a row after which a beat that should never fail (observe, keep, plan) ends the run."""
+CLAIMS: Final = 2
+"""Claims to be done that the check refuted, after which a rung is passed over."""
 RUNG_FAILURES: Final = 3
 """Failures in a row after which a rung is passed over."""
 UNKNOWN_LIMIT: Final = 10
@@ -99,10 +104,24 @@ def _observing(state: State) -> tuple[Command, ...]:
 
 def _planning(state: State) -> tuple[Command, ...]:
     ending = check(state)
+    if ending is None and state.disagreed is not None:
+        ending = Ending("disagreement", state.disagreed)
     if ending is None and state.failures_in_a_row >= GIVE_UP_AFTER:
-        ending = Ending("failed", f"no plan can be made: {state.marks[-1].message}")
+        last = state.marks[-1]
+        if last.beat == "measure":
+            ending = Ending("cannot_observe" if state.iteration == 0 else "failed", last.message)
+        else:
+            ending = Ending("failed", f"no plan can be made: {last.message}")
     if ending is not None:
         return _stop(ending)
+    if (purpose := _wanted_of_head(state)) is not None:
+        return _perform(state, Measure(state.head_tree, None, purpose), "read")
+    if (question := asks_for_person(state)) is not None:
+        return (Record(ev.Asked(f"q{state.asked + 1}", question, "disagreement")),)
+    if state.claims >= CLAIMS:
+        return _escalate(
+            state, f"rung {state.rung + 1} says that it is done, and the check said {state.claims} times that it is not"
+        )
     if state.exhausted:
         said = f" ({state.said})" if state.said else ""
         return _escalate(state, f"rung {state.rung + 1} of {len(state.loop.act)} has nothing more to propose{said}")
@@ -121,7 +140,8 @@ def _acting(state: State) -> tuple[Command, ...]:
         return _escalate(
             state, f"rung {state.rung + 1} failed {state.failures_in_a_row} times: {state.marks[-1].message}"
         )
-    batch = state.loop.batch or state.jobs
+    # Measurements go one after another, so a second proposal would only wait for the first.
+    batch = state.loop.batch or (state.jobs if state.loop.evaluate.metric is None else 1)
     return _perform(state, Propose(state.head_tree, state.rung, batch), "write")
 
 
@@ -136,18 +156,55 @@ def _evaluating(state: State) -> tuple[Command, ...]:
             f"q{state.asked + 1}", f"A proposer says that the goal cannot be met: {state.impossible}", "impossible"
         )
         return (Record(ask),)
-    busy = [f.action.work.proposal_id for f in state.inflight if isinstance(f.action.work, Evaluate)]
-    known = {*busy, *(j.proposal_id for j in state.judgements)}
-    waiting = [p for p in state.proposals if p.id not in known]
-    if waiting:
-        room = max(0, state.jobs - len(state.inflight))
-        return tuple(
-            _command(state, Evaluate(state.head_tree, p.id), "read", offset) for offset, p in enumerate(waiting[:room])
-        )
+    if state.done:
+        return (Record(ev.Decided(Check(), "the rung says that it is done: the verifiers look")),)
+    busy = [f.action.work for f in state.inflight]
+    if checks := _checks(state, [w.proposal_id for w in busy if isinstance(w, Evaluate)]):
+        return checks
     if busy:
         return ()
+    if (command := _trial(state)) is not None:
+        return (command,)
+    best = best_of(state)
+    if best is not None and state.loop.evaluate.review and not _reviewed(state, best.id):
+        return _perform(state, Evaluate(state.head_tree, best.id, "review"), "read")
+    if best is not None and (question := question_about(state, best)) is not None:
+        return (Record(ev.Asked(f"q{state.asked + 1}", question, f"{ABOUT_PROPOSAL}{best.id}")),)
     decision, why = decide(state)
     return (Record(ev.Decided(decision, why)),)
+
+
+def _checks(state: State, busy: Sequence[str]) -> tuple[Command, ...]:
+    """The proposals that no verifier looked at yet, as many as there is room for."""
+    known = {*busy, *(j.proposal_id for j in state.judgements)}
+    waiting = [p for p in state.proposals if p.id not in known]
+    room = max(0, state.jobs - len(state.inflight))
+    return tuple(
+        _command(state, Evaluate(state.head_tree, p.id), "read", offset) for offset, p in enumerate(waiting[:room])
+    )
+
+
+def _reviewed(state: State, proposal_id: str) -> bool:
+    return any(j.reviewed for j in state.judgements if j.proposal_id == proposal_id)
+
+
+def _trial(state: State) -> Command | None:
+    """The next run of the metric's command, alone on the machine; or what all of its runs amount to."""
+    metric = state.loop.evaluate.metric
+    trial = trial_of(state) if metric is not None else None
+    if metric is None or state.ratchet is None or trial is None:
+        return None
+    proposal = state.proposal(trial)
+    wanted = ratchet.wanted_of_trial(state.ratchet, metric, proposal)
+    if wanted is None:
+        return Record(ev.Weighed(trial, ratchet.weigh(state.ratchet, metric, proposal)))
+    subject = trial if wanted == "candidate" else None
+    return _command(state, Measure(state.head_tree, subject, "trial"), "read", 0)
+
+
+def _wanted_of_head(state: State) -> Literal["calibrate", "confirm", "holdout"] | None:
+    metric = state.loop.evaluate.metric
+    return None if metric is None or state.ratchet is None else ratchet.wanted_of_head(state.ratchet, metric)
 
 
 def _keeping(state: State) -> tuple[Command, ...]:
@@ -162,7 +219,24 @@ def _delivering(state: State) -> tuple[Command, ...]:
     assert state.ending is not None
     if state.failures_in_a_row >= DELIVER_ATTEMPTS:
         return (_finish(state, Ending("failed", f"could not deliver: {state.marks[-1].message}")),)
+    final = _wanted_of_end(state)
+    if final is not None:
+        return _perform(state, Measure(state.base_tree if final == "base" else state.head_tree, None, "final"), "read")
     return _perform(state, Deliver(state.loop.deliver, state.head_commit), "write")
+
+
+def _wanted_of_end(state: State) -> Literal["base", "head"] | None:
+    """A run that a limit or a person ended is not made longer by measuring: its claim rests on what was measured before."""
+    metric = state.loop.evaluate.metric
+    assert state.ending is not None
+    if metric is None or state.ratchet is None or state.failures_in_a_row or state.ending.reason in _AT_ONCE:
+        return None
+    return ratchet.wanted_of_end(state.ratchet, metric) if state.kept else None
+
+
+_AT_ONCE: Final[frozenset[StopReason]] = frozenset(
+    {"minutes", "usd", "tokens", "stopped", "integrity", "refused", "failed", "error_rate", "repeated_error"}
+)
 
 
 def _closing(state: State) -> tuple[Command, ...]:
@@ -204,6 +278,9 @@ def _command(state: State, work: Work, effect: Effect, offset: int) -> Perform:
     """`offset`: how many other actions are commanded in the same answer; ids count on."""
     reserve = reserve_for(state.loop.act[work.rung]) if isinstance(work, Propose) else Spend()
     timeout_s = state.loop.action_timeout_s
+    metric = state.loop.evaluate.metric
+    if isinstance(work, Measure) and metric is not None and metric.timeout_s is not None:
+        timeout_s = metric.timeout_s
     if isinstance(work, Propose) and state.budget.wall_ms is not None:
         # Only the search is cut short by the run's minutes: judging what it found is bounded by its own time-out.
         left_s = -(

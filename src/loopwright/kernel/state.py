@@ -8,22 +8,27 @@ Longer than 500 lines, since the invariant above is worth more than a second fil
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final, get_args
+from typing import Any, Final, Literal, get_args
 
 import msgspec
 
 from loopwright.errors import IllegalTransition
 from loopwright.kernel import events as ev
+from loopwright.kernel import ratchet
 from loopwright.kernel.calls import CallInFlight
+from loopwright.kernel.history import Turn, turn_of
 from loopwright.kernel.loop import Loop
+from loopwright.kernel.ratchet import Ratchet
 from loopwright.kernel.transitions import label_of, next_phase
 from loopwright.kernel.values import (
     Action,
     BlobRef,
     Budget,
+    Check,
     Escalate,
     Evaluate,
     Keep,
+    Measure,
     Observation,
     Phase,
     Plan,
@@ -38,11 +43,27 @@ from loopwright.kernel.values import (
     Work,
 )
 
-__all__ = ["Ask", "Ending", "InFlight", "Judgement", "Mark", "State", "apply", "beat_of", "fold"]
+__all__ = [
+    "ABOUT_PROPOSAL",
+    "Ask",
+    "Ending",
+    "InFlight",
+    "Judgement",
+    "Mark",
+    "State",
+    "acceptable",
+    "apply",
+    "beat_of",
+    "fold",
+    "trial_of",
+]
 
 TRIED_WINDOW: Final = 512
 LESSON_WINDOW: Final = 20
 MARK_WINDOW: Final = 10
+TURN_WINDOW: Final = 256
+ABOUT_PROPOSAL: Final = "proposal "
+"""What a question about one proposal is about, its id behind it."""
 JUDGE_ATTEMPTS: Final = 2
 """A proposal whose judging failed this often counts as a crash: the verifier ran, what it judged did not let it finish."""
 
@@ -53,8 +74,12 @@ class InFlight(Value, frozen=True):
 
 
 class Judgement(Value, frozen=True):
+    """`weighed` and `reviewed`: the metric, or the judges, have spoken too; their verdicts stand after those of the checks."""
+
     proposal_id: str
     verdicts: tuple[Verdict, ...]
+    weighed: bool = False
+    reviewed: bool = False
 
 
 class Mark(Value, frozen=True):
@@ -119,6 +144,21 @@ class State(Value, frozen=True):
     findings: tuple[BlobRef, ...] = ()
     impossible: str | None = None
     impossible_agreed: bool = False
+    done: bool = False
+    """The rung says that nothing is left to do, and nobody looked yet; `claims` is how often it said so in vain for this head."""
+    claims: int = 0
+    ratchet: Ratchet | None = None
+    """What was measured; `None` for a loop without a metric."""
+    turns: tuple[Turn, ...] = ()
+    turn_spent: Spend = Spend()
+    turn_active_ms: int = 0
+    """What was spent when the last iteration ended."""
+    denials: int = 0
+    """Calls that the policy refused since the last keep."""
+    disagreements: int = 0
+    """Iterations in a row in which the judges contradicted each other."""
+    disagreed: str | None = None
+    """A person ended the run over it."""
     inflight: tuple[InFlight, ...] = ()
     intents: int = 0
     spent: Spend = Spend()
@@ -225,6 +265,7 @@ def _start(body: ev.RunStarted, phase: Phase, at_ms: int) -> State:
         ticket=body.ticket,
         head_commit=body.base_commit,
         head_tree=body.base_tree,
+        ratchet=None if body.loop.evaluate.metric is None else ratchet.start(),
     )
 
 
@@ -246,6 +287,8 @@ def _run_forked(state: State, body: ev.RunForked) -> Fields:
         "failures_in_a_row": 0,
         "unknown_in_a_row": 0,
         "marks": (),
+        "turn_spent": state.spent,
+        "turn_active_ms": state.active_ms,
     }
 
 
@@ -314,22 +357,60 @@ def _action_failed(state: State, body: ev.ActionFailed) -> Fields:
         fields["failures_in_a_row"] = state.failures_in_a_row
     else:
         fields["failures_in_a_row"] = state.failures_in_a_row + 1
-        if isinstance(flying.action.work, Evaluate):
-            failed = (*state.judge_failures, flying.action.work.proposal_id)
+        judged = _judged_by(state, flying.action.work)
+        if judged is not None:
+            failed = (*state.judge_failures, judged)
             fields["judge_failures"] = failed
-            if failed.count(flying.action.work.proposal_id) >= JUDGE_ATTEMPTS:
+            if failed.count(judged) >= JUDGE_ATTEMPTS:
                 crash = Verdict("runtime", "crash", body.message)
-                fields["judgements"] = (*state.judgements, Judgement(flying.action.work.proposal_id, (crash,)))
+                fields["judgements"] = _with(state, judged, (crash,))
                 fields["failures_in_a_row"] = 0
     return fields
 
 
+def _judged_by(state: State, work: Work) -> str | None:
+    """The proposal that an action judges; a run of the head beside a candidate judges that one too."""
+    if isinstance(work, Evaluate):
+        return work.proposal_id
+    if isinstance(work, Measure) and work.purpose == "trial":
+        return work.proposal_id or trial_of(state)
+    return None
+
+
+def trial_of(state: State) -> str | None:
+    """The proposal that is measured next: the first that passed its checks and was not weighed yet."""
+    judged = {j.proposal_id: j for j in state.judgements}
+    for proposal in state.proposals:
+        judgement = judged.get(proposal.id)
+        if judgement is not None and not judgement.weighed and acceptable(judgement):
+            return proposal.id
+    return None
+
+
+def acceptable(judgement: Judgement) -> bool:
+    """Nothing that decides speaks against it; a person may have to be asked first."""
+    deciding = [v for v in judgement.verdicts if not v.advisory]
+    return bool(deciding) and all(v.status in ("pass", "ask") for v in deciding)
+
+
+def _with(state: State, proposal_id: str, verdicts: tuple[Verdict, ...], **marks: bool) -> tuple[Judgement, ...]:
+    """The judgements with `verdicts` added to those of the proposal."""
+    known = next((j for j in state.judgements if j.proposal_id == proposal_id), None)
+    if known is None:
+        return (*state.judgements, Judgement(proposal_id, verdicts, **marks))
+    more = msgspec.structs.replace(known, verdicts=(*known.verdicts, *verdicts), **marks)
+    return tuple(more if j is known else j for j in state.judgements)
+
+
 def _observed(state: State, body: ev.Observed) -> Fields:
-    return {
-        **_settled(state, body.action_id, body.spend),
-        "observations": body.observations,
-        "goal_met": body.goal_met,
-    }
+    fields = _settled(state, body.action_id, body.spend)
+    fields.update(observations=body.observations, goal_met=body.goal_met)
+    if state.done:
+        seen = "; ".join(o.summary for o in body.observations) or "nothing can tell"
+        answer = f"the rung said that it is done; the check says: {seen}"
+        fields.update(done=False, lessons=(*state.lessons, answer)[-LESSON_WINDOW:])
+        fields["claims"] = state.claims + (0 if body.goal_met else 1)
+    return fields
 
 
 def _planned(state: State, body: ev.Planned) -> Fields:
@@ -361,6 +442,7 @@ def _proposed(state: State, body: ev.Proposed) -> Fields:
         said=body.summary,
         memory=body.memory,
         impossible=body.impossible,
+        done=body.done and not body.proposals,
         tried=(*state.tried, *fresh)[-TRIED_WINDOW:],
         repeats=state.repeats + 1 if stale else 0,
     )
@@ -371,9 +453,37 @@ def _proposed(state: State, body: ev.Proposed) -> Fields:
 
 def _judged(state: State, body: ev.Judged) -> Fields:
     state.proposal(body.proposal_id)
+    work = state.work_of(body.action_id).action.work
+    reviewed = isinstance(work, Evaluate) and work.stage == "review"
     return {
         **_settled(state, body.action_id, body.spend),
-        "judgements": (*state.judgements, Judgement(body.proposal_id, body.verdicts)),
+        "judgements": _with(state, body.proposal_id, body.verdicts, reviewed=reviewed),
+    }
+
+
+def _measured(state: State, body: ev.Measured) -> Fields:
+    metric, work = state.loop.evaluate.metric, state.work_of(body.action_id).action.work
+    if metric is None or state.ratchet is None or not isinstance(work, Measure):
+        raise IllegalTransition(f"action {body.action_id!r}: expected a measurement of a loop with a metric")
+    after = ratchet.measured(state.ratchet, work, body.sample, metric)
+    fields = _settled(state, body.action_id, body.spend)
+    fields["ratchet"] = after
+    mean = ratchet.head_mean(after)
+    if metric.target is not None and mean is not None and ratchet.wanted_of_head(after, metric) is None:
+        reached = mean <= metric.target if metric.goal == "min" else mean >= metric.target
+        tests_fail = any(o.goal_met is False for o in state.observations)
+        fields["goal_met"] = reached and not tests_fail
+    return fields
+
+
+def _weighed(state: State, body: ev.Weighed) -> Fields:
+    metric = state.loop.evaluate.metric
+    if metric is None or state.ratchet is None:
+        raise IllegalTransition(f"proposal {body.proposal_id!r}: expected a loop with a metric, found none")
+    state.proposal(body.proposal_id)
+    return {
+        "ratchet": ratchet.settled(state.ratchet, metric, body.verdict),
+        "judgements": _with(state, body.proposal_id, (body.verdict,), weighed=True),
     }
 
 
@@ -382,9 +492,11 @@ def _decided(state: State, body: ev.Decided) -> Fields:
     fields: Fields = {"failures_in_a_row": 0}
     match body.decision:
         case Keep(proposal_id=proposal_id):
-            fields["keeping"] = proposal_id
+            fields.update(keeping=proposal_id, **_turn(state, proposal_id))
         case Revert():
-            fields["lessons"] = _lessons(state)
+            fields.update(lessons=_lessons(state), **_turn(state, None))
+        case Check():
+            fields["observations"] = ()
         case Retry(proposal_ids=ids):
             fields["judgements"] = tuple(j for j in state.judgements if j.proposal_id not in ids)
             fields["retries"] = state.retries + 1
@@ -395,13 +507,44 @@ def _decided(state: State, body: ev.Decided) -> Fields:
     return fields
 
 
+def _turn(state: State, kept: str | None) -> Fields:
+    """An iteration is decided: what it brought and cost, and whether its judges agreed."""
+    scores = [v.score for j in state.judgements if j.proposal_id == kept for v in j.verdicts if v.score is not None]
+    turn = turn_of(
+        iteration=state.iteration,
+        rung=state.rung,
+        kept=kept is not None,
+        gain=scores[-1] if scores else None,
+        spend_before=state.turn_spent,
+        spend_now=state.spent,
+        active_ms_before=state.turn_active_ms,
+        active_ms_now=state.active_ms,
+        proposals=state.proposals,
+        observations=state.observations,
+    )
+    fields: Fields = {
+        "turns": (*state.turns, turn)[-TURN_WINDOW:],
+        "turn_spent": state.spent,
+        "turn_active_ms": state.active_ms,
+    }
+    if any(j.reviewed for j in state.judgements):
+        fields["disagreements"] = state.disagreements + 1 if any(map(_contradictory, state.judgements)) else 0
+    return fields
+
+
+def _contradictory(judgement: Judgement) -> bool:
+    """Two judges said the opposite of each other."""
+    said = {v.status for v in judgement.verdicts if v.verifier.startswith("review")}
+    return {"pass", "fail"} <= said
+
+
 def _lessons(state: State) -> tuple[str, ...]:
     titles = {p.id: p.title for p in state.proposals}
     fresh = tuple(
         f"{titles.get(j.proposal_id, j.proposal_id)}: {verdict.summary}"
         for j in state.judgements
         for verdict in j.verdicts
-        if verdict.status != "pass"
+        if verdict.status != "pass" and verdict.status != "ask"
     )
     return (*state.lessons, *fresh)[-LESSON_WINDOW:]
 
@@ -422,7 +565,15 @@ def _kept(state: State, body: ev.Kept) -> Fields:
         "observations": (),
         "goal_met": None,
         "lessons": _lessons(state),
+        "claims": 0,
+        "denials": 0,
+        "ratchet": _moved(state),
     }
+
+
+def _moved(state: State) -> Ratchet | None:
+    metric = state.loop.evaluate.metric
+    return None if state.ratchet is None or metric is None else ratchet.moved(state.ratchet, metric)
 
 
 def _delivered(state: State, body: ev.Delivered) -> Fields:
@@ -449,7 +600,29 @@ def _answered(state: State, body: ev.Answered) -> Fields:
             # The rung gave up and a person did not: this rung has nothing more for this head.
             fields["exhausted"] = True
             fields["impossible"] = None
+    elif ask.about == "disagreement":
+        fields["disagreements"] = 0
+        if body.answer == "deny":
+            fields["disagreed"] = f"the judges disagree, and {body.by} ended it{f': {body.why}' if body.why else ''}"
+    elif ask.about.startswith(ABOUT_PROPOSAL):
+        fields["judgements"] = _allowed(state, ask.about.removeprefix(ABOUT_PROPOSAL), body)
     return fields
+
+
+def _allowed(state: State, proposal_id: str, body: ev.Answered) -> tuple[Judgement, ...]:
+    """A person looked at what a verifier asked about: its verdict is theirs now."""
+    status: Literal["pass", "fail"] = "pass" if body.answer == "approve" else "fail"
+    said = f"{'approved' if status == 'pass' else 'refused'} by {body.by}{f': {body.why}' if body.why else ''}"
+
+    def settled(verdict: Verdict) -> Verdict:
+        if verdict.status != "ask":
+            return verdict
+        return msgspec.structs.replace(verdict, status=status, summary=f"{verdict.summary}; {said}")
+
+    return tuple(
+        msgspec.structs.replace(j, verdicts=tuple(map(settled, j.verdicts))) if j.proposal_id == proposal_id else j
+        for j in state.judgements
+    )
 
 
 def _policy_bound(state: State, body: ev.PolicyBound) -> Fields:
@@ -461,7 +634,7 @@ def _call_requested(state: State, body: ev.CallRequested) -> Fields:
 
 
 def _call_decided(state: State, body: ev.CallDecided) -> Fields:
-    return {}
+    return {"denials": state.denials + 1} if body.verdict == "deny" else {}
 
 
 def _call_intended(state: State, body: ev.CallIntended) -> Fields:
@@ -497,6 +670,8 @@ _HANDLERS: Final[dict[type, Callable[[State, Any], Fields]]] = {
     ev.Planned: _planned,
     ev.Proposed: _proposed,
     ev.Judged: _judged,
+    ev.Measured: _measured,
+    ev.Weighed: _weighed,
     ev.Decided: _decided,
     ev.Kept: _kept,
     ev.Delivered: _delivered,

@@ -99,6 +99,7 @@ def _loop(text: str, report: Report) -> Loop | None:
     except Refused:
         return None
     _check_rungs(loop, front, report)
+    _check_evaluate(loop, front, report)
     return loop
 
 
@@ -108,6 +109,20 @@ def _check_rungs(loop: Loop, front: Front, report: Report) -> None:
     for number, (rung, node) in enumerate(zip(loop.act, act.items, strict=True)):
         if isinstance(rung, RepairRung) and loop.evaluate.tests is None:
             report.add(node.line, f"act[{number}].repair", "repairs what tests show; expected 'evaluate.tests'")
+
+
+def _check_evaluate(loop: Loop, front: Front, report: Report) -> None:
+    evaluate = loop.evaluate
+    line = next(entry.line for entry in front.root.entries if entry.key == "evaluate")
+    if evaluate.holdout is not None and evaluate.tests is None and evaluate.guard is None:
+        report.add(line, "evaluate.holdout", "holds tests out; expected 'evaluate.tests' or 'evaluate.guard' beside it")
+    metric = evaluate.metric
+    if metric is not None:
+        names = [metric.name, *(bound.name for bound in metric.bounds)]
+        if len(set(names)) < len(names):
+            report.add(
+                line, "evaluate.metric.bounds", "names a number twice, or the metric itself; expected other numbers"
+            )
 
 
 def _loops_in(folder: Path) -> str | None:

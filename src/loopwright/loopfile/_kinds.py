@@ -8,12 +8,25 @@ from typing import Generic, TypeVar
 
 import yaml
 
-from loopwright.loopfile._front import Node, Scalar, describe
+from loopwright.loopfile._front import Listing, Node, Scalar, describe
 from loopwright.loopfile._report import Report, nearest, quoted
-from loopwright.loopfile._table import Kind, Schema
+from loopwright.loopfile._table import Kind, ListOf, Schema
 from loopwright.workspace import patterns
 
-__all__ = ["COMMAND", "LINE", "NAME", "PATH", "PATTERN", "YES_NO", "As", "Choice", "Text", "WordOr", "text_of"]
+__all__ = [
+    "COMMAND",
+    "LINE",
+    "NAME",
+    "PATH",
+    "PATTERN",
+    "YES_NO",
+    "As",
+    "Choice",
+    "OneOrMore",
+    "Text",
+    "WordOr",
+    "text_of",
+]
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -121,6 +134,26 @@ class WordOr(Generic[T]):
 
     def schema(self) -> Schema:
         return {"anyOf": [{"const": self.word}, self.other.schema()]}
+
+
+@dataclass(frozen=True)
+class OneOrMore(Generic[T]):
+    """One value, or a list of at least one."""
+
+    item: Kind[T]
+    one: str
+
+    @property
+    def words(self) -> str:
+        return f"{self.item.words}, or a list of {self.one}"
+
+    def read(self, node: Node, at: str, report: Report) -> tuple[T, ...]:
+        if isinstance(node, Listing):
+            return ListOf(self.item, self.one, least=1).read(node, at, report)
+        return (self.item.read(node, at, report),)
+
+    def schema(self) -> Schema:
+        return {"anyOf": [self.item.schema(), ListOf(self.item, self.one, least=1).schema()]}
 
 
 @dataclass(frozen=True)

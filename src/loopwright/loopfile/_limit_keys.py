@@ -6,14 +6,15 @@ from typing import Literal
 from loopwright.kernel.loop import (
     EvaluatePolicy,
     Metric,
+    MetricBound,
     Permit,
     Review,
     StopRules,
 )
 from loopwright.kernel.values import Budget
 from loopwright.loopfile._grammars import HOST, MODEL, SECRET
-from loopwright.loopfile._kinds import COMMAND, LINE, PATTERN, YES_NO, Choice, WordOr
-from loopwright.loopfile._numbers import count, fraction, minutes_as_ms, size, usd_as_micros
+from loopwright.loopfile._kinds import COMMAND, LINE, NAME, PATTERN, YES_NO, Choice, OneOrMore, WordOr
+from loopwright.loopfile._numbers import count, fraction, minutes_as_ms, real, size, usd_as_micros
 from loopwright.loopfile._table import Fields, Key, ListOf, Record, Table
 from loopwright.loopfile._work_keys import COMMAND_TIME, PATTERNS, TESTS
 from loopwright.workspace.patterns import anchored
@@ -39,8 +40,22 @@ DEFAULT_PROTECT = (
 """What decides whether tests pass, besides the code: whoever may edit these can pass without repairing anything."""
 
 
+_RUNS = count("runs", most=1000, zero="leave the key out for the default")
+_PAIRS = count("pairs", most=1000, zero="leave the key out for the default")
+
+
 # --- evaluate ---------------------------------------------------------------------------------------------------------
 _GOAL: dict[str, Literal["min", "max"]] = {"min": "min", "max": "max"}
+
+
+class BoundKeys(Table):
+    name = Key(LINE, "The number's name, as in `name`.", required=True)
+    goal = Key(Choice(_GOAL), "Whether less or more is better.", required=True)
+    worse_by = Key(size("a number"), "By how much it may get worse, in its own unit.", required=True)
+
+
+def _bound(fields: Fields) -> MetricBound:
+    return MetricBound(fields[BoundKeys.name], fields[BoundKeys.goal], fields[BoundKeys.worse_by])
 
 
 class MetricKeys(Table):
@@ -51,6 +66,23 @@ class MetricKeys(Table):
         size("a number"), "The smallest difference worth keeping, in the metric's unit.", absent="what the noise allows"
     )
     timeout_minutes = Key(COMMAND_TIME, "The longest the command may run.", absent="`action_minutes`")
+    target = Key(real("a number"), "The value at which the goal is met.", absent="there is always something to gain")
+    bounds = Key(
+        ListOf(Record(BoundKeys, _bound), "bounds", least=1),
+        "Further numbers that the command prints and that must not get worse.",
+        absent="no bound",
+    )
+    holdout = Key(
+        COMMAND,
+        "A command that prints the metric on data that no proposer sees; measured after each keep.",
+        absent="none",
+    )
+    calibrate = Key(_RUNS, "Runs of the unchanged code that measure the noise.", default=8)
+    pairs = Key(_PAIRS, "The most pairs of runs, with and without a change, to decide on it.", default=12)
+    false_keeps = Key(
+        fraction(one_excluded=True), "The share of the keeps that noise may cause, over a whole run.", default=0.1
+    )
+    simpler = Key(YES_NO, "Keep what changes nothing that can be measured and makes the code shorter.", default=True)
 
 
 def _metric(fields: Fields) -> Metric:
@@ -60,6 +92,13 @@ def _metric(fields: Fields) -> Metric:
         goal=fields[MetricKeys.goal],
         min_effect=fields.get(MetricKeys.min_effect),
         timeout_s=fields.get(MetricKeys.timeout_minutes),
+        target=fields.get(MetricKeys.target),
+        bounds=fields.get(MetricKeys.bounds) or (),
+        holdout=fields.get(MetricKeys.holdout),
+        calibrate=fields[MetricKeys.calibrate],
+        pairs=fields[MetricKeys.pairs],
+        false_keeps=fields[MetricKeys.false_keeps],
+        simpler=fields[MetricKeys.simpler],
     )
 
 
@@ -68,6 +107,8 @@ class ReviewKeys(Table):
     model = Key(MODEL, "A model that reviews the change.", absent="no model")
     independent = Key(YES_NO, "The reviewer must be of another model family than the author.", default=False)
     gate = Key(YES_NO, "Its objection stops the change; otherwise it is only noted.", default=False)
+    family = Key(NAME, "The family of the model that the command asks; `none` when it asks none.", absent="not known")
+    timeout_minutes = Key(COMMAND_TIME, "The longest a review may take.", absent="`action_minutes`")
 
 
 def _review(fields: Fields) -> Review:
@@ -76,9 +117,12 @@ def _review(fields: Fields) -> Review:
         model=fields.get(ReviewKeys.model),
         independent=fields[ReviewKeys.independent],
         gate=fields[ReviewKeys.gate],
+        family=fields.get(ReviewKeys.family),
+        timeout_s=fields.get(ReviewKeys.timeout_minutes),
     )
 
 
+_TAMPER: dict[str, Literal["ask", "refuse", "note"]] = {"ask": "ask", "refuse": "refuse", "note": "note"}
 REVIEW = Record(ReviewKeys, _review, any_of=(ReviewKeys.run, ReviewKeys.model))
 
 
@@ -94,7 +138,19 @@ class EvaluateKeys(Table):
     holdout = Key(
         fraction(one_excluded=True), "The share of the tests that proposers never see.", absent="none is held out"
     )
-    review = Key(REVIEW, "A second opinion on a change.", absent="no review")
+    review = Key(OneOrMore(REVIEW, "reviews"), "A second opinion on a change, or several.", absent="no review")
+    tamper = Key(
+        Choice(_TAMPER),
+        "What becomes of an edit that looks like cheating: a person is asked, it is refused, or noted.",
+        default="ask",
+    )
+    max_files = Key(count("files"), "The most files that a change may touch.", absent="no limit")
+    max_lines = Key(count("lines"), "The most lines that a change may add and remove.", absent="no limit")
+    changed_lines = Key(
+        fraction(one_excluded=False),
+        "The least share of the changed lines that the tests must run.",
+        absent="it is only noted",
+    )
 
 
 def _evaluate(fields: Fields) -> EvaluatePolicy:
@@ -110,19 +166,36 @@ def _evaluate(fields: Fields) -> EvaluatePolicy:
         tests=tests,
         metric=metric,
         guard=guard,
-        review=(fields.get(EvaluateKeys.review),) if fields.get(EvaluateKeys.review) else None,
+        review=fields.get(EvaluateKeys.review),
         protect=protect,
         holdout=fields.get(EvaluateKeys.holdout),
+        tamper=fields[EvaluateKeys.tamper],
+        max_files=fields.get(EvaluateKeys.max_files),
+        max_lines=fields.get(EvaluateKeys.max_lines),
+        changed_lines=fields.get(EvaluateKeys.changed_lines),
     )
 
 
 # --- limits -----------------------------------------------------------------------------------------------------------
+_PLATEAU: WordOr[int | Literal["auto"] | None] = WordOr(
+    "none", None, WordOr("auto", "auto", count("iterations", zero="write none to switch the rule off"))
+)
+
+
+def _or_none(noun: str) -> WordOr[int | None]:
+    return WordOr("none", None, count(noun, zero="write none to switch the rule off"))
+
+
 class StopKeys(Table):
     iterations = Key(count("iterations", zero="leave the key out for 20"), "The most iterations of a run.", default=20)
     minutes = Key(
         minutes_as_ms(zero="leave the key out for 30"), "The longest a run may take.", default=1_800_000, absent="30"
     )
-    plateau = Key(count("iterations"), "Stop after this many iterations in a row without a keep.", absent="never")
+    plateau = Key(
+        _PLATEAU,
+        "Stop after this many iterations in a row without a keep; `auto`: when one would have come by now.",
+        default="auto",
+    )
     repeated_error = Key(
         WordOr("none", None, count("errors", zero="write none to switch the rule off")),
         "Stop when the same error comes this many times in a row; `none` switches the rule off.",
@@ -132,6 +205,31 @@ class StopKeys(Table):
         WordOr("none", None, fraction(one_excluded=False)),
         "Stop when this share of the recent actions failed; `none` switches the rule off.",
         default=0.5,
+    )
+    cycle = Key(
+        _or_none("repeats"),
+        "Stop when the same steps were repeated this many times; `none` switches the rule off.",
+        default=3,
+    )
+    drift = Key(
+        _or_none("keeps"),
+        "Stop when what is held out fell in this many keeps in a row while the metric rose; `none` switches the rule off.",
+        default=2,
+    )
+    disagreements = Key(
+        _or_none("iterations"),
+        "Ask a person when the judges contradicted each other in this many iterations in a row; `none` switches the rule off.",
+        default=2,
+    )
+    denials = Key(
+        _or_none("calls"),
+        "Stop when the policy refused this many calls since the last keep; `none` switches the rule off.",
+        default=2,
+    )
+    worth_usd = Key(
+        size("a number of US dollars"),
+        "What one unit of the metric is worth: the run ends when an iteration brings less than it costs.",
+        absent="not known",
     )
 
 
@@ -145,8 +243,17 @@ class Stop:
 
 
 def _stop(fields: Fields) -> Stop:
+    worth_usd = fields.get(StopKeys.worth_usd)
+    plateau = fields.get(StopKeys.plateau)
     rules = StopRules(
-        fields.get(StopKeys.plateau), fields.get(StopKeys.repeated_error), fields.get(StopKeys.error_rate)
+        plateau=plateau,
+        repeated_error=fields.get(StopKeys.repeated_error),
+        error_rate=fields.get(StopKeys.error_rate),
+        worth_usd_micros=None if worth_usd is None else worth_usd * 1e6,
+        cycle=fields.get(StopKeys.cycle),
+        drift=fields.get(StopKeys.drift),
+        disagreements=fields.get(StopKeys.disagreements),
+        denials=fields.get(StopKeys.denials),
     )
     return Stop(rules, fields[StopKeys.iterations], fields[StopKeys.minutes])
 

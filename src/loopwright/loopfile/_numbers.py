@@ -15,7 +15,7 @@ from loopwright.loopfile._front import Node, Scalar, describe
 from loopwright.loopfile._report import Refused, Report, quoted
 from loopwright.loopfile._table import Schema
 
-__all__ = ["Number", "count", "fraction", "minutes_as_ms", "minutes_as_s", "size", "usd_as_micros"]
+__all__ = ["Number", "count", "fraction", "minutes_as_ms", "minutes_as_s", "real", "size", "usd_as_micros"]
 
 T = TypeVar("T")
 _DECIMAL = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)")
@@ -35,9 +35,13 @@ class Number(Generic[T]):
     most_excluded: bool = False
     places: int = 9
     zero: str | None = None
+    signed: bool = False
+    """Any finite number, 0 and below included."""
 
     @property
     def words(self) -> str:
+        if self.signed:
+            return self.noun
         if self.most == 1:
             return f"{self.noun} above 0 and {'below 1' if self.most_excluded else 'up to 1'}"
         return f"{self.noun} above 0"
@@ -47,6 +51,8 @@ class Number(Generic[T]):
         number = Decimal(text)
         if number.is_zero() and self.zero is not None:
             raise report.refused(node.line, at, f"0 means nothing left, so the run could never start; {self.zero}")
+        if self.signed and abs(number) <= self.most:
+            return self.convert(number)
         if number <= 0 or (self.most_excluded and number == self.most) or (self.most == 1 and number > 1):
             raise self._refused(node, at, report)
         if number > self.most:
@@ -75,6 +81,8 @@ class Number(Generic[T]):
         return report.refused(node.line, at, f"expected {self.words}, found {describe(node)}{hint}")
 
     def schema(self) -> Schema:
+        if self.signed:
+            return {"type": "number", "minimum": -self.most, "maximum": self.most}
         top = "exclusiveMaximum" if self.most_excluded else "maximum"
         return {"type": "integer" if self.whole else "number", "exclusiveMinimum": 0, top: self.most}
 
@@ -85,6 +93,10 @@ def count(noun: str, *, most: int = 1_000_000, zero: str = _NO_LIMIT) -> Number[
 
 def size(noun: str) -> Number[float]:
     return Number(noun, float, 1_000_000_000)
+
+
+def real(noun: str) -> Number[float]:
+    return Number(noun, float, 1_000_000_000, signed=True)
 
 
 def fraction(*, one_excluded: bool) -> Number[float]:

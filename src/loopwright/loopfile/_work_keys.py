@@ -20,7 +20,7 @@ from loopwright.kernel.loop import (
 )
 from loopwright.kernel.values import Spend
 from loopwright.loopfile._grammars import BRANCH, CLI_NAME, CRON, HTTP_PATH, MODEL, TIMEZONE
-from loopwright.loopfile._kinds import COMMAND, LINE, PATH, PATTERN, As
+from loopwright.loopfile._kinds import COMMAND, LINE, NAME, PATH, PATTERN, As
 from loopwright.loopfile._numbers import count, minutes_as_s, usd_as_micros
 from loopwright.loopfile._table import Fields, Key, ListOf, OneOf, Record, Table
 
@@ -107,6 +107,7 @@ class CommandKeys(Table):
     run = Key(COMMAND, "The program and its arguments.", required=True)
     reserve_usd = Key(_RESERVE_USD, "Dollars set aside before each call, settled afterwards.", absent="nothing")
     reserve_tokens = Key(_RESERVE_TOKENS, "Tokens set aside before each call, settled afterwards.", absent="nothing")
+    family = Key(NAME, "The family of the model that it asks; `none` when it asks none.", absent="not known")
 
 
 class AgentKeys(Table):
@@ -127,7 +128,8 @@ def _reserve(fields: Fields, usd_micros: Key[int], tokens: Key[int]) -> Spend:
 
 
 def _command(fields: Fields) -> CommandRung:
-    return CommandRung(fields[CommandKeys.run], _reserve(fields, CommandKeys.reserve_usd, CommandKeys.reserve_tokens))
+    reserve = _reserve(fields, CommandKeys.reserve_usd, CommandKeys.reserve_tokens)
+    return CommandRung(fields[CommandKeys.run], reserve, fields.get(CommandKeys.family))
 
 
 def _agent(fields: Fields) -> AgentRung:

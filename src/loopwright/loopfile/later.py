@@ -8,12 +8,9 @@ from loopwright.kernel.loop import (
     CliRung,
     FileTrigger,
     Loop,
-    MetricSource,
     TextSource,
-    TuneRung,
     WebhookTrigger,
 )
-from loopwright.loopfile._keys import observed_by
 
 __all__ = ["LATER", "Later", "not_available"]
 
@@ -38,21 +35,16 @@ def _when(key: str, used: Callable[[Loop], bool]) -> Callable[[Loop], Iterator[s
     return lambda loop: iter((key,) if used(loop) else ())
 
 
-def _metric_sources(loop: Loop) -> Iterator[str]:
-    # A source that only repeats what `evaluate` judges by was perhaps never written: `evaluate.metric` speaks for it.
-    derived = observed_by(loop.evaluate)
-    return (
-        f"observe[{at}].metric" for at, s in enumerate(loop.observe) if isinstance(s, MetricSource) and s not in derived
-    )
-
-
 def _text_sources(of: str) -> Callable[[Loop], Iterator[str]]:
     return lambda loop: (
         f"observe[{at}].{of}" for at, s in enumerate(loop.observe) if isinstance(s, TextSource) and s.of == of
     )
 
 
-_METRICS = "metrics arrive in a later version"
+def _model_reviews(loop: Loop) -> Iterator[str]:
+    return ("evaluate.review.model" for review in loop.evaluate.review or () if review.model is not None)
+
+
 _TEXTS = "sources of text arrive in a later version"
 _MODELS = "models arrive in a later version"
 
@@ -65,31 +57,14 @@ LATER: tuple[Later, ...] = (
         "webhooks arrive in a later version",
         _items("when", "webhook", WebhookTrigger, lambda x: x.when),
     ),
-    Later("observe[].metric", _METRICS, _metric_sources),
     Later("observe[].repository", _TEXTS, _text_sources("repository")),
     Later("observe[].tickets", _TEXTS, _text_sources("tickets")),
     Later("observe[].schedule", _TEXTS, _text_sources("schedule")),
     Later("observe[].http", _TEXTS, _text_sources("http")),
     Later("observe[].documents", _TEXTS, _text_sources("documents")),
-    Later(
-        "act[].tune",
-        "the search over numbers arrives in a later version",
-        _items("act", "tune", TuneRung, lambda x: x.act),
-    ),
     Later("act[].agent", _MODELS, _items("act", "agent", AgentRung, lambda x: x.act)),
     Later("act[].cli", "agent CLIs arrive in a later version", _items("act", "cli", CliRung, lambda x: x.act)),
-    Later("evaluate.metric", _METRICS, _when("evaluate.metric", lambda x: x.evaluate.metric is not None)),
-    Later("evaluate.guard", _METRICS, _when("evaluate.guard", lambda x: x.evaluate.guard is not None)),
-    Later(
-        "evaluate.holdout",
-        "held-out tests arrive in a later version",
-        _when("evaluate.holdout", lambda x: x.evaluate.holdout is not None),
-    ),
-    Later(
-        "evaluate.review",
-        "reviews arrive in a later version",
-        _when("evaluate.review", lambda x: x.evaluate.review is not None),
-    ),
+    Later("evaluate.review.model", _MODELS, _model_reviews),
     Later(
         "deliver",
         "pull requests arrive in a later version",

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from loopwright.loopfile import ready
 from loopwright.loopfile._keys import LOOP
-from loopwright.loopfile._kinds import As
+from loopwright.loopfile._kinds import As, OneOrMore
 from loopwright.loopfile._limit_keys import DEFAULT_PROTECT
 from loopwright.loopfile._table import Key, Kind, ListOf, OneOf, Record, Table
 from loopwright.loopfile.later import LATER
@@ -74,6 +74,8 @@ def _mappings(kind: Kind[object], path: str) -> Iterator[tuple[str, Record[objec
         yield from _mappings(kind.kind, path)
     elif isinstance(kind, ListOf):
         yield from _mappings(kind.item, f"{path}[]")
+    elif isinstance(kind, OneOrMore):
+        yield from _mappings(kind.item, path)
     elif isinstance(kind, Record | OneOf):
         yield path, kind
         for key in kind.table.rows():
@@ -102,6 +104,8 @@ def _table(table: type[Table], path: str) -> str:
 def _value(kind: Kind[object], path: str) -> str:
     if isinstance(kind, Record):
         return f"{kind.short.kind.words}, or the keys of `{path}`" if kind.short else f"the keys of `{path}`"
+    if isinstance(kind, OneOrMore) and isinstance(kind.item, Record):
+        return f"the keys of `{path}`, or a list of such"
     if isinstance(kind, ListOf) and isinstance(kind.item, OneOf):
         return f"a list of `{path}[]`"
     return kind.words

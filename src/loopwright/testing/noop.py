@@ -17,6 +17,7 @@ from loopwright.kernel.values import (
     Evaluate,
     KeepProposal,
     MakePlan,
+    Measure,
     Observation,
     Observe,
     Plan,
@@ -87,6 +88,8 @@ class NoopPerformer:
                 return ev.Proposed(action.id, (proposal,), False, None, None, "one empty proposal", spend)
             case Evaluate(proposal_id=proposal_id):
                 return ev.Judged(action.id, proposal_id, (Verdict("noop", "fail", "nothing changed"),), spend)
+            case Measure():
+                raise AssertionError("a noop loop has no metric")
             case KeepProposal():
                 raise AssertionError("a noop proposal is never kept")
             case Deliver(how=how):

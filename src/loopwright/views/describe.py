@@ -117,7 +117,11 @@ def _beat(
             verdicts = "; ".join(f"{v.verifier} {v.status}: {v.summary}" for v in body.verdicts)
             return f"judged {body.proposal_id}: {verdicts or 'no verdict'}{_cost(body.spend)}"
         case ev.Measured(sample=sample):
-            value = f"{sample.value:g}" if sample.value is not None else f"no value ({sample.status}){_because(sample.message)}"
+            value = (
+                f"{sample.value:g}"
+                if sample.value is not None
+                else f"no value ({sample.status}){_because(sample.message)}"
+            )
             return f"measured {body.action_id}: {value}{_cost(body.spend)}"
         case ev.Weighed():
             return f"weighed {body.proposal_id}: {body.verdict.verifier} {body.verdict.status}: {body.verdict.summary}"
