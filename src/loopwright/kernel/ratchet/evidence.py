@@ -1,0 +1,50 @@
+"""Evidence from interleaved pairs that a candidate is better than its head, valid whenever one stops to look.
+
+If the candidate changes nothing, its run and the head's are exchangeable: their difference is as likely +d as -d, whatever the
+noise looks like. A bet that pays 2 / (1 + exp(-x)) on a difference that stands for x then multiplies a stake by 1 on average, and
+a stake that has grown to 1/a is something that chance does with probability a at most, at any time (Ville 1939). x = 2 d delta / V
+is the best bet against normal noise of variance V (of a difference) and a gain of delta. A wrong V or delta costs power, never
+validity: heavy tails and drifts that hit both of a pair need no further care. One pair counts at most double.
+"""
+
+import math
+from collections.abc import Sequence
+
+__all__ = ["log_evidence", "log_likelihood"]
+
+
+def log_evidence(differences: Sequence[float], sd: float, gains: Sequence[float]) -> tuple[float, float]:
+    """Natural logarithm of the stake: now, and at its best. `differences`: candidate minus head, larger = better; `sd`: of one run;
+    `gains`: those that are bet on, in equal parts. No pair gives 0."""
+    stakes = [0.0] * len(gains)
+    now = best = 0.0
+    for difference in differences:
+        for index, gain in enumerate(gains):
+            stakes[index] += math.log(2) - _softplus(-_ratio(difference, sd) * _ratio(gain, sd))
+        now = _mixed(stakes)
+        best = max(best, now)
+    return now, best
+
+
+def log_likelihood(differences: Sequence[float], sd: float, gain: float) -> float:
+    """Log-likelihood ratio of a true gain of `gain` against none, under normal noise; decides only what is given up, never a keep."""
+    step = _ratio(gain, sd)
+    return math.fsum(step * (_ratio(difference, sd) - step / 2) / 2 for difference in differences)
+
+
+def _ratio(value: float, sd: float) -> float:
+    """In standard deviations, of which a thousand are as good as any number more."""
+    if value == 0:
+        return 0.0
+    if sd <= abs(value) / 1000:
+        return math.copysign(1000.0, value)
+    return value / sd
+
+
+def _softplus(x: float) -> float:
+    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
+
+
+def _mixed(stakes: Sequence[float]) -> float:
+    top = max(stakes)
+    return top + math.log(math.fsum(math.exp(stake - top) for stake in stakes) / len(stakes))
