@@ -1,20 +1,28 @@
 """The one place that composes the beats: which observer, planner, proposer and verifiers a loop has, and what each is given."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Literal
+
+import msgspec
 
 from loopwright.act.command import CommandProposer
-from loopwright.act.protocol import Proposer, ProposeRequest, ProposeResult
+from loopwright.act.protocol import Proposer, ProposeRequest, ProposeResult, Trial
 from loopwright.act.repair.proposer import RepairProposer
 from loopwright.errors import ActionError
 from loopwright.evaluate import JudgeRequest, Verifier, verifiers
+from loopwright.evaluate.metric import measure
 from loopwright.keep.deliver import deliver
 from loopwright.keep.keep import KeepBeat
 from loopwright.keep.steps import kept_steps
+from loopwright.kernel import ratchet
 from loopwright.kernel.events import Event
-from loopwright.kernel.loop import CommandRung, RepairRung, Rung, TestsSource
+from loopwright.kernel.loop import CommandRung, Metric, MetricSource, RepairRung, Rung, TestsSource
+from loopwright.kernel.sample import Sample
 from loopwright.kernel.state import State
-from loopwright.kernel.values import Deliver, KeepProposal, Observation, Plan, Propose, Verdict
+from loopwright.kernel.values import Deliver, KeepProposal, Measure, Observation, Plan, Propose, Verdict
+from loopwright.observe.metric import HeadMetric, metric_goal_met, metric_observation, refuse_failing_guard
+from loopwright.observe.number import NumberObserver
 from loopwright.observe.tests import TestsObserver
 from loopwright.plan.planner import LadderPlanner
 from loopwright.plan.protocol import PlanRequest
@@ -43,10 +51,12 @@ class Beats:
                     seen.append(await TestsObserver(source).observe(tree, observation_id, shop))
                 case MetricSource() if loop.evaluate.metric is not None and _same(source, loop.evaluate.metric):
                     continue
+                case MetricSource():
+                    observer = NumberObserver(source, loop.evaluate.protect)
+                    seen.append(await observer.observe(tree, observation_id, shop))
                 case _:
                     raise ActionError(
-                        f"observe[{number - 1}]: this version observes tests and the metric of `evaluate`",
-                        signature="observe: source",
+                        f"observe[{number - 1}]: this version observes tests and metrics", signature="observe: source"
                     )
         guard = loop.evaluate.guard
         if guard is not None:
@@ -147,6 +157,42 @@ class Beats:
             directory=directory,
             shop=shop,
         )
+
+    def _told(self, state: State, shop: Workshop) -> tuple[Observation, ...]:
+        """What planners and proposers are given: what was observed, and what was measured."""
+        metric = state.loop.evaluate.metric
+        if metric is None or state.ratchet is None:
+            return state.observations
+        mean = ratchet.head_mean(state.ratchet)
+        content = HeadMetric(
+            name=metric.name,
+            goal=metric.goal,
+            mean=mean,
+            runs=len(state.ratchet.fresh),
+            noise_sd=ratchet.noise_sd(state.ratchet),
+            base_mean=None
+            if not state.ratchet.base
+            else sum(r.value for r in state.ratchet.base) / len(state.ratchet.base),
+            target=metric.target,
+        )
+        measured = metric_observation(
+            ratchet.head_summary(state.ratchet, metric),
+            metric_goal_met(metric, mean),
+            f"{shop.action_id}.metric",
+            shop.now_ms(),
+            shop.blobs,
+            content,
+        )
+        return (*state.observations, measured)
+
+    def _verifiers_of(self, state: State, stage: Literal["check", "review"], shop: Workshop) -> tuple[Verifier, ...]:
+        if self._verifiers is None:
+            self._verifiers = verifiers(state.loop)
+        return self._verifiers if stage == "check" else ()
+
+
+def _same(source: MetricSource, metric: Metric) -> bool:
+    return (source.run, source.name) == (metric.run, metric.name)
 
 
 def _proposer(rung: Rung) -> Proposer:

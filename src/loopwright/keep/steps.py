@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from loopwright.kernel import events as ev
-from loopwright.kernel.values import KeepProposal, Proposal, Verdict
+from loopwright.kernel.state import ABOUT_PROPOSAL, by_person
+from loopwright.kernel.values import Evaluate, KeepProposal, Proposal, Verdict
 from loopwright.workspace.protocol import Commit
 
 __all__ = ["KeptStep", "kept_steps"]
@@ -29,6 +30,8 @@ def kept_steps(events: Iterable[ev.Event]) -> tuple[KeptStep, ...]:
     proposals: dict[str, Proposal] = {}
     verdicts: dict[str, tuple[Verdict, ...]] = {}
     keeping: dict[str, KeepProposal] = {}
+    reviews: set[str] = set()
+    asked: dict[str, str] = {}
     tree = ""
     forked_at = 0
     for event in events:
@@ -41,10 +44,22 @@ def kept_steps(events: Iterable[ev.Event]) -> tuple[KeptStep, ...]:
                 forked_at = len(steps)
             case ev.Proposed() as body:
                 proposals.update((p.id, p) for p in body.proposals)
-            case ev.Judged() as body:
-                verdicts[body.proposal_id] = body.verdicts
             case ev.ActionIntended(action=action) if isinstance(action.work, KeepProposal):
                 keeping[action.id] = action.work
+            case ev.ActionIntended(action=action) if (
+                isinstance(action.work, Evaluate) and action.work.stage == "review"
+            ):
+                reviews.add(action.id)
+            case ev.Judged() as body:
+                before = verdicts.get(body.proposal_id, ()) if body.action_id in reviews else ()
+                verdicts[body.proposal_id] = (*before, *body.verdicts)
+            case ev.Weighed() as body:
+                verdicts[body.proposal_id] = (*verdicts.get(body.proposal_id, ()), body.verdict)
+            case ev.Asked() as body:
+                asked[body.ask_id] = body.about.removeprefix(ABOUT_PROPOSAL)
+            case ev.Answered() as body:
+                about = asked.get(body.ask_id, "")
+                verdicts[about] = by_person(verdicts.get(about, ()), body)
             case ev.Kept() as body:
                 work, proposal = keeping.get(body.action_id), proposals.get(body.proposal_id)
                 if work is not None and proposal is not None:

@@ -11,7 +11,7 @@ from loopwright.kernel import events as ev
 from loopwright.kernel import ratchet
 from loopwright.kernel.decide import best_of, decide, question_about
 from loopwright.kernel.state import ABOUT_PROPOSAL, Ending, State, apply, trial_of
-from loopwright.kernel.stop import EXIT_CODES, asks_for_person, check, person, reserve_for
+from loopwright.kernel.stop import EXIT_CODES, check, person, reserve_for
 from loopwright.kernel.values import (
     Action,
     Check,
@@ -116,7 +116,9 @@ def _planning(state: State) -> tuple[Command, ...]:
         return _stop(ending)
     if (purpose := _wanted_of_head(state)) is not None:
         return _perform(state, Measure(state.head_tree, None, purpose), "read")
-    if (question := asks_for_person(state)) is not None:
+    limit = state.loop.stop.disagreements
+    if limit is not None and state.disagreements >= limit:
+        question = f"The judges contradicted each other {state.disagreements} times in a row: approve to go on, deny to end the run."
         return (Record(ev.Asked(f"q{state.asked + 1}", question, "disagreement")),)
     if state.claims >= CLAIMS:
         return _escalate(

@@ -54,6 +54,7 @@ __all__ = [
     "acceptable",
     "apply",
     "beat_of",
+    "by_person",
     "fold",
     "trial_of",
 ]
@@ -610,18 +611,19 @@ def _answered(state: State, body: ev.Answered) -> Fields:
 
 
 def _allowed(state: State, proposal_id: str, body: ev.Answered) -> tuple[Judgement, ...]:
-    """A person looked at what a verifier asked about: its verdict is theirs now."""
+    return tuple(
+        msgspec.structs.replace(j, verdicts=by_person(j.verdicts, body)) if j.proposal_id == proposal_id else j
+        for j in state.judgements
+    )
+
+
+def by_person(verdicts: tuple[Verdict, ...], body: ev.Answered) -> tuple[Verdict, ...]:
+    """A person looked at what verifiers asked about: those verdicts are theirs now."""
     status: Literal["pass", "fail"] = "pass" if body.answer == "approve" else "fail"
     said = f"{'approved' if status == 'pass' else 'refused'} by {body.by}{f': {body.why}' if body.why else ''}"
-
-    def settled(verdict: Verdict) -> Verdict:
-        if verdict.status != "ask":
-            return verdict
-        return msgspec.structs.replace(verdict, status=status, summary=f"{verdict.summary}; {said}")
-
     return tuple(
-        msgspec.structs.replace(j, verdicts=tuple(map(settled, j.verdicts))) if j.proposal_id == proposal_id else j
-        for j in state.judgements
+        msgspec.structs.replace(v, status=status, summary=f"{v.summary}; {said}") if v.status == "ask" else v
+        for v in verdicts
     )
 
 

@@ -83,7 +83,9 @@ class RunFold:
             case ev.Asked():
                 self._asks[body.ask_id] = run.OpenAsk(body.ask_id, body.question, body.about, at_ms)
             case ev.Answered():
-                self._asks.pop(body.ask_id, None)
+                ask = self._asks.pop(body.ask_id, None)
+                if ask is not None:
+                    self._iterations.answered(ask.about, body)
             case ev.Decided():
                 self._iterations.decided(body, at_ms)
                 if isinstance(body.decision, val.Stop):

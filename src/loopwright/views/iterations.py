@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from loopwright.kernel import events as ev
 from loopwright.kernel import values as val
+from loopwright.kernel.state import ABOUT_PROPOSAL, by_person
 from loopwright.views import run
 from loopwright.views.work import beat_of, subject_of
 
@@ -136,6 +137,11 @@ class Iterations:
         proposal = self._known.get(body.proposal_id)
         if proposal is not None:
             proposal.verdicts = (*proposal.verdicts, body.verdict)
+
+    def answered(self, about: str, body: ev.Answered) -> None:
+        proposal = self._known.get(about.removeprefix(ABOUT_PROPOSAL))
+        if proposal is not None:
+            proposal.verdicts = by_person(proposal.verdicts, body)
 
     def measured(self, body: ev.Measured, work: val.Work | None) -> None:
         """A run of a proposal's trial belongs to the proposal; head runs beside it too."""
