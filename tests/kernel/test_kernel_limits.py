@@ -90,7 +90,9 @@ def test_an_action_that_costs_more_than_it_reserved_overshoots_once(seed: int, l
         return body
 
     world.answer = answer  # type: ignore[method-assign]
-    state, _ = worlds.play(worlds.loop(budget=Budget(tokens=limit, iterations=400)), world)
+    state, _ = worlds.play(
+        worlds.loop(budget=Budget(tokens=limit, iterations=400), stop=StopRules(plateau=None)), world
+    )
     assert state.finished is not None
     assert state.finished.reason == "tokens"
     assert limit <= state.spent.tokens < limit + cost

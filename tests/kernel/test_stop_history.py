@@ -70,4 +70,12 @@ def test_a_turn_names_the_proposal_that_was_kept_and_bounds_every_word() -> None
         why="w" * 999,
     )
     assert turn.title.startswith("second line second")
-    assert (len(turn.title), len(turn.why), turn.offered) == (TITLE_CHARS, WHY_CHARS, 2)
+    assert turn.title.endswith((" line…", " second…"))
+    assert TITLE_CHARS - 8 < len(turn.title) <= TITLE_CHARS
+    assert (len(turn.why), turn.offered) == (WHY_CHARS, 2)
+
+
+def test_the_account_of_the_run_itself_makes_no_two_iterations_different() -> None:
+    told = [Observation("o", "progress", 0, BlobRef(f"p{n}", 1), "untrusted", "so far") for n in range(2)]
+    first, second = (signature_of((proposal("d1"),), (seen("d2"), one)) for one in told)
+    assert first == second == signature(["d1"], ["d2"])

@@ -15,12 +15,13 @@ from pathlib import Path
 
 import msgspec
 
-from loopwright.act.repair.child.start import PROGRAM, message
 from loopwright.act.repair.edits import Edit
 from loopwright.act.repair.runner import Runner
-from loopwright.act.repair.spectra import child_env, records
+from loopwright.act.repair.spectra import records
 from loopwright.sandbox.protocol import Sandbox
 from loopwright.suite.reading import answer_folder
+from loopwright.suite.warm.child.start import PROGRAM, message
+from loopwright.suite.warm.runner import child_env
 from loopwright.workspace.command import command_in
 from loopwright.workspace.protocol import Candidate
 

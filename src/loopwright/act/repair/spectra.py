@@ -5,16 +5,14 @@ from dataclasses import dataclass
 
 import msgspec
 
-from loopwright.act.repair.child.start import PROGRAM, message
-from loopwright.act.repair.runner import Runner
 from loopwright.kernel.values import Value
 from loopwright.sandbox.protocol import Limits, Sandbox
-from loopwright.suite.command import python_env
-from loopwright.suite.there import exists
+from loopwright.suite.warm.child.start import PROGRAM, message
+from loopwright.suite.warm.runner import Runner, child_env
 from loopwright.workspace.command import command_in
 from loopwright.workspace.protocol import Candidate
 
-__all__ = ["Spectra", "TestTrace", "Tracing", "child_env", "records", "trace"]
+__all__ = ["Spectra", "TestTrace", "Tracing", "records", "trace"]
 
 _OUTPUT_BYTES = 256 << 20
 _START_S = 30.0
@@ -116,10 +114,6 @@ async def trace(
         tracer=next((r.tracer for r in found if r.tracer), ""),
         complete=len(tests) == len(tracing.failing) + len(tracing.passing),
     )
-
-
-def child_env(candidate: Candidate, runner: Runner) -> dict[str, str]:
-    return {**python_env(str(candidate.path), has_src=exists(candidate, "src")), **runner.env}
 
 
 def records(output: bytes, nonce: str) -> list[bytes]:

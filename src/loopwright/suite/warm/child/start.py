@@ -9,7 +9,12 @@ from pathlib import Path
 
 __all__ = ["PROGRAM", "message"]
 
-_MODULES = ("common", "tracers", "trace", "zygote", "screen")
+_MODULES = {
+    "trace": ("common", "tracers", "trace"),
+    "screen": ("common", "zygote", "screen"),
+    "serve": ("common", "zygote", "channel", "forked", "bodies", "swap", "calls", "tidy", "collected", "serve"),
+}
+"""What each program consists of, in an order in which each only needs what stands before it."""
 
 PROGRAM = """
 import json, sys, types
@@ -29,5 +34,5 @@ sys.modules[package.__name__ + "." + sent["main"]].main(sent["settings"])
 def message(main: str, settings: Mapping[str, object]) -> bytes:
     """What `PROGRAM` reads: `main` is the module of this folder whose `main(settings)` is called; `settings` must be JSON."""
     here = Path(__file__).parent
-    modules = [(name, (here / f"{name}.py").read_text("utf-8")) for name in _MODULES]
+    modules = [(name, (here / f"{name}.py").read_text("utf-8")) for name in _MODULES[main]]
     return json.dumps({"modules": modules, "main": main, "settings": settings}).encode()

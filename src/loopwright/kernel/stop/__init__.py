@@ -1,0 +1,12 @@
+"""When a run ends. Pure: every rule reads the state alone, so that a replay ends at the same event.
+
+One function a rule, `(State) -> Ending | None`; `check` holds their order, the goal before any limit, so that reaching it on the last
+allowed iteration is success. `person` is looked at before each act as well.
+"""
+
+from loopwright.kernel.stop.caps import reserve_for
+from loopwright.kernel.stop.exits import EXIT_CODES
+from loopwright.kernel.stop.order import check
+from loopwright.kernel.stop.said import person
+
+__all__ = ["EXIT_CODES", "check", "person", "reserve_for"]
