@@ -1,0 +1,76 @@
+"""Evidence from interleaved pairs that a candidate is better than its head, valid whenever one stops to look.
+
+If the candidate changes nothing, its run and the head's are exchangeable: their difference is as likely +d as -d, whatever the
+noise looks like. A bet that pays 2 / (1 + exp(-x)) on a difference that stands for x then multiplies a stake by 1 on average, and
+a stake that has grown to 1/a is something that chance does with probability a at most, at any time (Ville 1939). x = 2 d delta / V
+is the best bet against normal noise of variance V (of a difference) and a gain of delta. A wrong V or delta costs power, never
+validity: heavy tails and drifts that hit both of a pair need no further care. One pair counts at most double.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+__all__ = ["chance_of_sum", "log_evidence", "log_likelihood"]
+
+GRAINS: Final = 40
+"""Steps of one standard deviation on which the exact test counts: coarse enough for whole numbers, finer than any decision."""
+
+
+def log_evidence(differences: Sequence[float], sd: float, gains: Sequence[float]) -> tuple[float, float]:
+    """Natural logarithm of the stake: now, and at its best. `differences`: candidate minus head, larger = better; `sd`: of one run;
+    `gains`: those that are bet on, in equal parts. No pair gives 0."""
+    stakes = [0.0] * len(gains)
+    now = best = 0.0
+    for difference in differences:
+        for index, gain in enumerate(gains):
+            stakes[index] += math.log(2) - _softplus(-_ratio(difference, sd) * _ratio(gain, sd))
+        now = _mixed(stakes)
+        best = max(best, now)
+    return now, best
+
+
+def chance_of_sum(differences: Sequence[float], sd: float) -> float:
+    """Fisher's exact test: the share of all ways to put signs before the differences that sum to as much as these signs do.
+
+    Differences are clipped at three standard deviations (of a difference) and counted in whole grains; both are symmetric, so the
+    test stays exact whatever the noise. Good for one look that was fixed beforehand.
+    """
+    grains = [round(max(-3.0, min(3.0, _ratio(difference, sd) / math.sqrt(2))) * GRAINS) for difference in differences]
+    sizes = [abs(grain) for grain in grains]
+    # The coefficient of x^k in the product of (1 + x^size) is the number of ways in which the plus signs sum to k. All coefficients
+    # stand side by side in one whole number, `width` bits each, so that a factor is one shift and one addition.
+    width = len(sizes) + 1
+    ways = 1
+    for size in sizes:
+        ways += ways << (width * size)
+    least = (sum(sizes) + sum(grains)) // 2  # what the plus signs sum to as measured
+    tail, mask, count = ways >> (width * least), (1 << width) - 1, 0
+    while tail:
+        count += tail & mask
+        tail >>= width
+    return count / 2 ** len(sizes)
+
+
+def log_likelihood(differences: Sequence[float], sd: float, gain: float) -> float:
+    """Log-likelihood ratio of a true gain of `gain` against none, under normal noise; decides only what is given up, never a keep."""
+    step = _ratio(gain, sd)
+    return math.fsum(step * (_ratio(difference, sd) - step / 2) / 2 for difference in differences)
+
+
+def _ratio(value: float, sd: float) -> float:
+    """In standard deviations, of which a thousand are as good as any number more."""
+    if value == 0:
+        return 0.0
+    if sd <= abs(value) / 1000:
+        return math.copysign(1000.0, value)
+    return value / sd
+
+
+def _softplus(x: float) -> float:
+    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
+
+
+def _mixed(stakes: Sequence[float]) -> float:
+    top = max(stakes)
+    return top + math.log(math.fsum(math.exp(stake - top) for stake in stakes) / len(stakes))
