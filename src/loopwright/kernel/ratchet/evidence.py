@@ -9,8 +9,12 @@ validity: heavy tails and drifts that hit both of a pair need no further care. O
 
 import math
 from collections.abc import Sequence
+from typing import Final
 
-__all__ = ["log_evidence", "log_likelihood"]
+__all__ = ["chance_of_sum", "log_evidence", "log_likelihood"]
+
+GRAINS: Final = 40
+"""Steps of one standard deviation on which the exact test counts: coarse enough for whole numbers, finer than any decision."""
 
 
 def log_evidence(differences: Sequence[float], sd: float, gains: Sequence[float]) -> tuple[float, float]:
@@ -24,6 +28,28 @@ def log_evidence(differences: Sequence[float], sd: float, gains: Sequence[float]
         now = _mixed(stakes)
         best = max(best, now)
     return now, best
+
+
+def chance_of_sum(differences: Sequence[float], sd: float) -> float:
+    """Fisher's exact test: the share of all ways to put signs before the differences that sum to as much as these signs do.
+
+    Differences are clipped at three standard deviations (of a difference) and counted in whole grains; both are symmetric, so the
+    test stays exact whatever the noise. Good for one look that was fixed beforehand.
+    """
+    grains = [round(max(-3.0, min(3.0, _ratio(difference, sd) / math.sqrt(2))) * GRAINS) for difference in differences]
+    sizes = [abs(grain) for grain in grains]
+    # The coefficient of x^k in the product of (1 + x^size) is the number of ways in which the plus signs sum to k. All coefficients
+    # stand side by side in one whole number, `width` bits each, so that a factor is one shift and one addition.
+    width = len(sizes) + 1
+    ways = 1
+    for size in sizes:
+        ways += ways << (width * size)
+    least = (sum(sizes) + sum(grains)) // 2  # what the plus signs sum to as measured
+    tail, mask, count = ways >> (width * least), (1 << width) - 1, 0
+    while tail:
+        count += tail & mask
+        tail >>= width
+    return count / 2 ** len(sizes)
 
 
 def log_likelihood(differences: Sequence[float], sd: float, gain: float) -> float:

@@ -16,7 +16,7 @@ from loopwright.kernel.loop import Metric
 from loopwright.kernel.ratchet.account import level
 from loopwright.kernel.ratchet.basis import gain_between, mean_of, noise, values
 from loopwright.kernel.ratchet.bounds import BoundReading, read_bounds
-from loopwright.kernel.ratchet.evidence import log_evidence, log_likelihood
+from loopwright.kernel.ratchet.evidence import chance_of_sum, log_evidence, log_likelihood
 from loopwright.kernel.ratchet.record import Ratchet, Slip, Trial
 from loopwright.kernel.ratchet.robust import pooled, spread, winsorised
 from loopwright.kernel.values import Proposal
@@ -33,6 +33,8 @@ WORTH_SDS: Final = 0.8
 """The gain that is given up as unlikely, in standard deviations, when the loop names no smallest one."""
 GIVE_UP: Final = 1.6
 """Log-likelihood ratio against a gain worth having at which a trial is given up: it loses one such gain in five at most."""
+EARLY: Final = 0.25
+"""Share of the level that the evidence may use before the last pair; the rest is kept for the exact test on all pairs."""
 EQUAL_SDS: Final = 0.5
 """What counts as equal when the loop names no smallest effect, in standard deviations of one run."""
 EQUAL_Z: Final = 1.645
@@ -117,7 +119,7 @@ def _noisy(ratchet: Ratchet, metric: Metric, trial: Trial, *, simpler: bool) -> 
     bets = [max(bet * smallest, 0.3 * sd) for bet in BETS_EFFECTS] if smallest else [bet * sd for bet in BETS_SDS]
     now, best = log_evidence(differences, sd, [min(bet, 4 * sd) for bet in bets])
     allowed = level(ratchet.account, metric)
-    needed = -math.log(allowed) if allowed > 0 else math.inf
+    needed = -math.log(EARLY * allowed) if allowed > 0 else math.inf
     pair_sd = sd * math.sqrt(2)
     gain = winsorised(differences, pair_sd) if differences else None
     own = pooled(pair_sd, 8, spread(differences, pair_sd), max(0, pairs - 1))
@@ -133,14 +135,15 @@ def _noisy(ratchet: Ratchet, metric: Metric, trial: Trial, *, simpler: bool) -> 
     broken = next((b for b in read_bounds(ratchet, metric, trial) if b.state == "broken"), None)
     if broken is not None:
         return _answered(standing, "out_of_bounds", broken)
-    if best >= needed:
+    late = left <= 0 and chance_of_sum(differences, sd) <= (1 - EARLY) * allowed
+    if best >= needed or late:
         if smallest is None or gain + error >= smallest:
             return _bounded(ratchet, metric, trial, _answered(standing, "better"))
         return _or_simpler(ratchet, metric, trial, _answered(standing, "too_small"), sd, left, simpler=simpler)
     clipped = [max(-3 * pair_sd, min(3 * pair_sd, difference)) for difference in differences]
     worthwhile = smallest if smallest else WORTH_SDS * sd
-    hopeless = log_likelihood(clipped, sd, worthwhile) <= -GIVE_UP or best + 0 < needed - left * math.log(2)
-    if left <= 0 or (hopeless and now + left * math.log(2) < needed) or hopeless:
+    hopeless = log_likelihood(clipped, sd, worthwhile) <= -GIVE_UP
+    if left <= 0 or hopeless:
         return _or_simpler(ratchet, metric, trial, _answered(standing, "not_better"), sd, left, simpler=simpler)
     return _ask(trial, standing)
 
