@@ -16,7 +16,7 @@ from loopwright.errors import WorkspaceError
 from loopwright.kernel.loop import TestsSource
 from loopwright.kernel.values import Change
 from loopwright.suite.command import parse
-from loopwright.suite.outcome import failing
+from loopwright.suite.outcome import CANNOT_COLLECT, failing
 from loopwright.suite.report import SuiteReport, TestCase
 from loopwright.suite.run import run_suite
 from loopwright.suite.warm.link import Answer, Link, LinkLost, Start
@@ -164,6 +164,8 @@ class WarmSuite:
             if not gone:
                 return None  # their parameters may be called differently in every run
             return replace(told, status="fail", missing=gone)
+        if answer.end == "uncollected":
+            cases = tuple(TestCase(c.id, "error", 0, CANNOT_COLLECT + c.message) for c in cases)
         if answer.end in {"failed", "stalled", "uncollected", "hung", "died", "stopped"}:
             return replace(told, status="fail", failed=cases, end=_WORDS.get(answer.end, ""))
         if answer.end != "ran":

@@ -105,7 +105,7 @@ class Collected:
 
     def pytest_collectreport(self, report: Any) -> None:
         if report.failed:
-            self.uncollected.append(_case(report.nodeid, "error", str(report.longrepr).strip().rpartition("\n")[2]))
+            self.uncollected.append(_case(report.nodeid, "error", _last_line(str(report.longrepr))))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: Any) -> "bool | None":
@@ -256,6 +256,11 @@ class Collected:
 
 def _case(test: str, status: str, message: str) -> dict[str, str]:
     return {"id": test, "status": status, "message": message[:_MESSAGE_CHARS]}
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return (lines or [""])[-1].removeprefix("E  ").strip()
 
 
 def _message(report: Any) -> str:

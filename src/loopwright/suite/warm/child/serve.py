@@ -368,7 +368,8 @@ class _Server:
         if traced:
             calls = Calls(self._checkout)
             calls.start()
-        args = [*pytest_args(self._own_args, []), *_cut(self._own_args)]
+        # One line of a failure is all that is told; the long form takes longer than most tests.
+        args = [*pytest_args(self._own_args, ["--tb=line"]), *_cut(self._own_args)]
         sys.argv = [os.path.join(os.path.dirname(pytest.__file__), "__main__.py"), *args]
         collected = Collected(self._head, self._checkout, calls, serve)
         code = 3
