@@ -17,7 +17,7 @@ __all__ = ["MOST", "AddedLine", "Addressed", "added_lines", "addressed"]
 MOST = 50
 _SAYS_CHARS = 200
 _HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
-_MARKS = re.compile(r"^[\s#/*;\-\"'<!>]+|[\s*/\"'>-]+$")
+_OPENING, _CLOSING = " \t#/*;-\"'", " \t*/\"'>-"
 _HIDDEN = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\u00ad\U000e0000-\U000e007f]")
 _WHO = r"(reviewers?|judges?|graders?|evaluators?|auditors?|assistant|llm|ai|language model)"
 _TALK = tuple(
@@ -32,7 +32,7 @@ _TALK = tuple(
         r"\b(ignore|disregard|forget|override)\b.{0,30}\b(instruction|prompt|rule|guideline|objection|finding)s?\b",
         r"\b(already|been)\s+(reviewed|approved|audited|signed off)\b",
         r"\byou are (now )?(a|an|the)\b.{0,30}\b(assistant|model|reviewer|judge|ai)\b",
-        r"\bverdict\W{1,4}(accept|approve|pass)",
+        r"\bverdict[\"']?\s*(:|=|is)\s*[\"']?(accept|approve|pass)",
         r"<\|?(im_start|im_end|system|assistant|user)\b|\[/?inst\]|^(system|assistant)\s*:",
         r"\bloopwright_(review|result|candidate)\b",
     )
@@ -100,7 +100,9 @@ def _tail(both: str, words: str) -> str:
 def _words(text: str) -> str:
     """Upper and lower case, look-alike forms, and characters that do not show make no difference."""
     plain = unicodedata.normalize("NFKC", _HIDDEN.sub("", text)).casefold()
-    return " ".join(_MARKS.sub("", plain).split())
+    # Not by a pattern: a maker could write a line on which it takes hours.
+    bare = plain.strip().removeprefix("<!--").lstrip(_OPENING).rstrip(_CLOSING)
+    return " ".join(bare.split())
 
 
 def _path(name: str) -> str:

@@ -26,7 +26,7 @@ def same_program(before: bytes, after: bytes, allowed: Allowed = Allowed()) -> b
         return False
     if allowed.renamed is not None:
         fresh, was = allowed.renamed
-        if fresh in _identifiers(old):
+        if fresh in _identifiers(old) or not _renamed_wholly(new, fresh, was):
             return False
         _rename(new, fresh, was)
     if allowed.extracted is not None:
@@ -48,6 +48,19 @@ def _identifiers(tree: ast.AST) -> frozenset[str]:
             elif isinstance(value, list):
                 found.update(item for item in value if isinstance(item, str))
     return frozenset(found)
+
+
+def _renamed_wholly(tree: ast.AST, fresh: str, was: str) -> bool:
+    """Whether the old name is nowhere left in the function whose local was renamed: a half renamed one is another variable."""
+    places = _count(tree, fresh)
+    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    # The last in the order of the walk is the innermost that has them all.
+    holding = [function for function in functions if _count(function, fresh) == places]
+    return bool(places) and bool(holding) and _count(holding[-1], was) == 0
+
+
+def _count(tree: ast.AST, name: str) -> int:
+    return sum(isinstance(n, ast.Name) and n.id == name for n in ast.walk(tree))
 
 
 def _rename(tree: ast.AST, fresh: str, was: str) -> None:

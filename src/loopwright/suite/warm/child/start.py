@@ -12,7 +12,7 @@ __all__ = ["PROGRAM", "message"]
 _MODULES = {
     "trace": ("common", "tracers", "trace"),
     "screen": ("common", "zygote", "screen"),
-    "serve": ("common", "zygote", "channel", "forked", "bodies", "swap", "calls", "tidy", "collected", "serve"),
+    "serve": ("common", "zygote", "channel", "forked", "bodies", "calls", "swap", "tidy", "collected", "serve"),
 }
 """What each program consists of, in an order in which each only needs what stands before it."""
 

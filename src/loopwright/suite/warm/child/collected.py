@@ -1,0 +1,281 @@
+"""pytest after its collection: the tests are there, and each run of them happens in a forked child.
+
+Both kinds of warm process are this: the one with the head's project, whose children get swapped function bodies, and the one that was
+forked before its collection for a single candidate.
+"""
+
+import atexit
+import contextlib
+import gc
+import importlib
+import linecache
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from .calls import Calls, Key, suspended
+from .common import Checkout
+from .forked import Ended, Limits, Way, end_orphans, fork
+from .swap import Loaded, Swap
+
+__all__ = ["Collected", "Head", "Run"]
+
+_RANK = {"passed": 0, "skipped": 1, "failed": 2, "error": 3}
+_MESSAGE_CHARS = 300
+_FACTOR, _CPU_EXTRA_S, _WALL_EXTRA_S = 10, 2.0, 10.0
+
+
+@dataclass
+class Head:
+    """What is known of the unchanged project. `must` passed there, `wanted` failed; `flaky` ones decide nothing.
+
+    `times` by test: CPU and wall seconds. `impact`: the tests that call into a file. `ordered`: the tests' results depend on their
+    order, so they are never run in another one.
+    """
+
+    must: frozenset[str]
+    wanted: tuple[str, ...]
+    times: dict[str, tuple[float, float]]
+    impact: dict[str, list[str]] = field(default_factory=dict)
+    ordered: bool = False
+    candidate_s: float = 30.0
+    collect_s: float = 10.0
+    memory_bytes: int = 2 << 30
+
+    def limits_of(self, test: str) -> tuple[float, float]:
+        cpu_s, wall_s = self.times.get(test, (0.5, 0.5))
+        return _FACTOR * cpu_s + _CPU_EXTRA_S, _FACTOR * wall_s + _WALL_EXTRA_S
+
+    def limits(self) -> Limits:
+        return Limits(self.candidate_s, self.candidate_s, self.memory_bytes)
+
+
+@dataclass
+class Run:
+    """What a child is to do. `first` are run before the rest; `only` restricts to these and what stands before them where order matters.
+
+    `all`: do not stop at the first test that decides. `traced`: say which functions each test calls. `backwards`: in reverse order.
+    """
+
+    swap: Swap = field(default_factory=list)
+    first: "tuple[str, ...]" = ()
+    only: "str | None" = None
+    all: bool = False
+    progress: bool = False
+    traced: bool = False
+    backwards: bool = False
+
+
+class Collected:
+    """`serve` is called once after collection, in a process that only forks; it does not return there."""
+
+    def __init__(
+        self, head: Head, checkout: Checkout, calls: "Calls | None", serve: "Callable[[Collected], None]"
+    ) -> None:
+        self.head = head
+        self.checkout = checkout
+        self.items: list[Any] = []
+        self.uncollected: list[dict[str, str]] = []
+        self.loaded: Loaded | None = None
+        self._calls = calls
+        self._serve = serve
+        self.way: Way | None = None
+        self.on_fork: Callable[[], None] = lambda: None
+        self.direct = False
+        self._shown: Run | None = None
+        self._ran = 0
+        self._results: dict[str, dict[str, str]] = {}
+        self._fds = _descriptors()
+        self._traces: list[list[Key]] = []
+        self._times: dict[str, tuple[float, float]] = {}
+        self._fixed: list[str] = []
+
+    # --- pytest's hooks
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_configure(self, config: Any) -> None:
+        if hasattr(config.option, "dist"):  # xdist, wherever it was asked for: all tests must run in this process
+            config.option.dist, config.option.tx, config.option.numprocesses = "no", [], 0
+
+    def pytest_collectreport(self, report: Any) -> None:
+        if report.failed:
+            self.uncollected.append(_case(report.nodeid, "error", _last_line(str(report.longrepr))))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: Any) -> "bool | None":
+        if session.testsfailed and not session.config.option.continue_on_collection_errors:
+            self.items = []
+        else:
+            self.uncollected = []
+            self.items = list(session.items)
+        called: set[Key] = set()
+        if self._calls is not None:
+            self._calls.stop()
+            called = self._calls.take() | suspended()
+            self.loaded = Loaded(self.checkout, called)
+            if not self._calls.trusted:
+                self.loaded.refusal = "something else traced during the import"
+            elif self.forkable() is not None:
+                self.loaded.refusal = self.forkable()
+        gc.collect()
+        # What is there now never becomes garbage in a child.
+        gc.freeze()
+        self._serve(self)
+        return True  # in a child whose tests have all run
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        status = "passed" if report.passed else "skipped" if report.skipped else "failed"
+        if status == "failed" and report.when != "call":
+            status = "error"
+        if report.when != "call" and status == "passed":
+            return
+        known = self._results.get(report.nodeid)
+        if known is None or _RANK[status] > _RANK[known["status"]]:
+            message = "" if status == "passed" else _message(report)
+            self._results[report.nodeid] = _case(report.nodeid, status, message)
+
+    # --- what the serving side uses
+
+    def forkable(self) -> "str | None":
+        """Why children would not find what the import has made: threads do not survive a fork, open files share their position."""
+        if threading.active_count() > 1:
+            return "the import starts a thread"
+        if _descriptors() - self._fds:
+            return "the import leaves a file or socket open"
+        return None
+
+    def missing(self) -> list[str]:
+        have = {item.nodeid for item in self.items}
+        return sorted(self.head.must - have)
+
+    def run(self, run: Run) -> "Ended | None":
+        """In the parent what became of the child; in the child, `None`, when its tests have run: then it returns to pytest."""
+        result = fork(self.head.limits())
+        if isinstance(result, Ended):
+            end_orphans(set())
+            return result
+        self.on_fork()
+        self.here(run, result)
+        return None
+
+    def here(self, run: Run, way: Way) -> None:
+        """Run the tests in this process, which ends by `way`."""
+        self.way = way
+        for function, code in run.swap:
+            function.__code__ = code
+        linecache.clearcache()
+        importlib.invalidate_caches()
+        items = self.order(run)
+        last_wanted = max((n for n, item in enumerate(items) if item.nodeid in self.head.wanted), default=-1)
+        ran = 0
+        for number, item in enumerate(items):
+            following = items[number + 1] if number + 1 < len(items) else None
+            way.test(number, *self.head.limits_of(item.nodeid))
+            with self._watched(run, item.nodeid):
+                item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if item.session.shouldstop or item.session.shouldfail:
+                way.leave(self._record("stopped", [], ran))
+            ran += 1
+            case = self._results.get(item.nodeid) or _case(item.nodeid, "skipped", "")
+            if item.nodeid in self.head.must and case["status"] != "passed" and not run.all:
+                way.leave(self._record("failed", [case], ran))
+            if item.nodeid in self.head.wanted and case["status"] == "passed":
+                self._fixed.append(item.nodeid)
+            if number == last_wanted and run.progress and not self._fixed and not run.all and run.only is None:
+                cases = [self._results[test] for test in self.head.wanted if test in self._results]
+                if any(c["status"] in ("failed", "error") for c in cases):  # skipped is neither
+                    way.leave(self._record("stalled", cases, ran))
+        self._ran = ran
+        self._shown = run
+
+    def finish(self, exit_code: int) -> None:
+        """The end of a child that ran all its tests: what a cold run does between its last test and its exit, then the record."""
+        assert self.way is not None
+        way, run = self.way, self._shown
+        if run is None:  # pytest.exit(), or an error of pytest's own, in the middle
+            way.leave(self._record("stopped", [], 0))
+            return
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        way.test(1 << 30, *self.head.limits_of(""))
+        threading._shutdown()  # type: ignore[attr-defined]  # waits for threads that are no daemons
+        atexit._run_exitfuncs()
+        failing = [c for c in self._results.values() if c["status"] in ("failed", "error")]
+        expected = 1 if failing else 0
+        record = self._record("ran" if int(exit_code) == expected else "stopped", failing[:50], self._ran)
+        if run.all:
+            record["results"] = {test: case["status"] for test, case in self._results.items()}
+            record["times"] = self._times
+        if run.traced:
+            record["traces"] = self._traces
+        way.leave(record)
+
+    # --- inside
+
+    def _record(self, end: str, cases: list[dict[str, str]], ran: int) -> dict[str, Any]:
+        return {"end": end, "cases": cases, "fixed": self._fixed, "ran": ran, "direct": self.direct}
+
+    def order(self, run: Run) -> list[Any]:
+        items = self.items
+        if run.only is not None:
+            at = next(n for n, item in enumerate(items) if item.nodeid == run.only)
+            return items[: at + 1] if self.head.ordered else [items[at]]
+        if run.backwards:
+            return items[::-1]
+        if self.head.ordered or not run.first:
+            return items
+        first = set(run.first)
+        wanted = set(self.head.wanted)
+        front = [i for i in items if i.nodeid in wanted]
+        front += [i for i in items if i.nodeid in first and i.nodeid not in wanted]
+        there = {id(i) for i in front}
+        return front + [i for i in items if id(i) not in there]
+
+    @contextlib.contextmanager
+    def _watched(self, run: Run, test: str) -> Iterator[None]:
+        if not run.all:
+            yield
+            return
+        calls = Calls(self.checkout) if run.traced else None
+        cpu_s, wall_s = time.process_time(), time.monotonic()
+        if calls is not None:
+            calls.start()
+        try:
+            yield
+        finally:
+            if calls is not None:
+                calls.stop()
+                self._traces.append(sorted(calls.take()))
+            self._times[test] = (time.process_time() - cpu_s, time.monotonic() - wall_s)
+
+
+def _case(test: str, status: str, message: str) -> dict[str, str]:
+    return {"id": test, "status": status, "message": message[:_MESSAGE_CHARS]}
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return (lines or [""])[-1].removeprefix("E  ").strip()
+
+
+def _message(report: Any) -> str:
+    """As the report of a cold run has it: the failure's own line, without its type where that is a plain assertion."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return str(crash.message) if crash is not None else str(report.longrepr)
+
+
+def _descriptors() -> "set[tuple[str, str]]":
+    """Number and target of what is open; pytest itself keeps copies of its outputs, which lead nowhere here."""
+    found = set()
+    with contextlib.suppress(OSError):
+        for fd in os.listdir("/proc/self/fd"):
+            with contextlib.suppress(OSError):
+                target = os.readlink(f"/proc/self/fd/{fd}")
+                if target != os.devnull:
+                    found.add((fd, target))
+    return found
