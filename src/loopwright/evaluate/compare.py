@@ -1,12 +1,14 @@
 """Two reports of one suite, before and after a proposal → what the proposal did to each test. Pure."""
 
 from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from loopwright.suite.holdout import NOTHING_HELD, Split
 from loopwright.suite.outcome import describe, failing, last_line
 from loopwright.suite.report import SuiteReport
 
-__all__ = ["Comparison", "compare", "passes", "summarise"]
+__all__ = ["Comparison", "compare", "named", "passes", "summarise"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,27 +54,75 @@ def passes(change: Comparison, before: SuiteReport, after: SuiteReport, *, progr
     )
 
 
-def summarise(change: Comparison, after: SuiteReport, *, passed: bool) -> str:
-    """One line with the numbers."""
+def summarise(
+    change: Comparison,
+    after: SuiteReport,
+    *,
+    passed: bool,
+    split: Split = NOTHING_HELD,
+    order: Mapping[str, str] | None = None,
+) -> str:
+    """One line with the numbers, which proposers read: of tests that `split` holds out it has the number only. `order` says of a test
+    that fails because of another one which that is."""
     if change.broken or change.missing:
-        parts = []
-        if change.broken:
-            parts.append(f"breaks {describe(change.broken)} (was passing{_reason(change.broken[0], after)})")
-        if change.missing:
-            parts.append(f"{describe(change.missing)} passed before and is no longer collected")
-        return "; ".join(parts)
+        return "; ".join(_losses(change, after, split, order or {}))
     passing = len(after.ids("passed"))
     if not after.cases:
         return "the test command passes" if after.status == "green" else f"the test command exits {after.exit_code}"
     if change.fixed:
-        return f"fixes {len(change.fixed)} of {_tests(len(change.wanted))}, breaks none ({passing} pass)"
+        return f"fixes {_wins(change, split)}, breaks none ({passing} pass){_overfitted(change, split)}"
     if passed:
         return f"breaks none ({passing} pass)"
     if change.wanted:
-        return f"fixes none of {_tests(len(change.wanted))}: {change.wanted[0]}{_reason(change.wanted[0], after)}"
+        seen = [i for i in change.wanted if not split.holds(i)]
+        first = f": {seen[0]}{_reason(seen[0], after)}" if seen else ""
+        return f"fixes {_wins(change, split)}{first}"
     if new := failing(after):
-        return f"{describe([c.id for c in new])} fails (a new test{_reason(new[0].id, after)})"
-    return f"{passing} pass, but the command exits {after.exit_code}: {last_line(after.output_tail)}"
+        told = [c.id for c in new if not split.holds(c.id)]
+        if not told:
+            return f"{_held_out(len(new))} fail{'s' if len(new) == 1 else ''} that did not before"
+        return f"{describe(told)} fails (a new test{_reason(told[0], after)})"
+    said = last_line(after.output_tail)
+    return f"{passing} pass, but the command exits {after.exit_code}{'' if split.names(said) else f': {said}'}"
+
+
+def named(ids: Sequence[str], split: Split) -> str:
+    """A few names, and of those that are held out the number."""
+    told = [i for i in ids if not split.holds(i)]
+    held = f"{_held_out(len(ids) - len(told))}" if len(told) < len(ids) else ""
+    return " and ".join(part for part in (describe(told), held) if part)
+
+
+def _losses(change: Comparison, after: SuiteReport, split: Split, order: Mapping[str, str]) -> Iterator[str]:
+    broken = [i for i in change.broken if not split.holds(i)]
+    if broken:
+        before = f"; fails only after {order[broken[0]]}" if broken[0] in order else ""
+        yield f"breaks {describe(broken)} (was passing{_reason(broken[0], after)}{before})"
+    if hidden := len(change.broken) - len(broken):
+        yield f"breaks {_held_out(hidden)}"
+    missing = [i for i in change.missing if not split.holds(i)]
+    if missing:
+        yield f"{describe(missing)} passed before and is no longer collected"
+    if hidden := len(change.missing) - len(missing):
+        yield f"{_held_out(hidden)} passed before and {'is' if hidden == 1 else 'are'} no longer collected"
+
+
+def _wins(change: Comparison, split: Split) -> str:
+    """`2 of 3 failing tests`, or `3 of 3 visible, 0 of 1 held out`."""
+    held = [i for i in change.wanted if split.holds(i)]
+    if not held:
+        return f"{len(change.fixed) or 'none'} of {_tests(len(change.wanted))}"
+    fixed = sum(split.holds(i) for i in change.fixed)
+    return (
+        f"{len(change.fixed) - fixed} of {len(change.wanted) - len(held)} visible failing tests, "
+        f"{fixed} of {len(held)} held out"
+    )
+
+
+def _overfitted(change: Comparison, split: Split) -> str:
+    """A remark where everything that could be seen is fixed and not everything that could not."""
+    left = [i for i in change.wanted if i not in change.fixed]
+    return "; it may fit no more than the tests that were shown" if left and all(map(split.holds, left)) else ""
 
 
 def _renamed(missing: frozenset[str], passed: frozenset[str], passes: frozenset[str]) -> frozenset[str]:
@@ -87,6 +137,10 @@ def _function(test_id: str) -> str:
 
 def _tests(number: int) -> str:
     return f"{number} failing test{'s' if number != 1 else ''}"
+
+
+def _held_out(number: int) -> str:
+    return f"{number} held-out test{'s' if number != 1 else ''}"
 
 
 def _reason(test_id: str, report: SuiteReport) -> str:
