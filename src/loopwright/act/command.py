@@ -123,6 +123,7 @@ class CommandProposer:
                     changes=changes,
                     digest=changes_digest(changes),
                     diff=shop.blobs.put(diff.encode("utf-8", "replace"), "text/x-diff"),
+                    family=self._rung.family,
                 ),
             )
         return ProposeResult(
@@ -132,6 +133,7 @@ class CommandProposer:
             findings=findings,
             spend=spend,
             impossible=said.impossible,
+            done=said.done and not proposals,
         )
 
 

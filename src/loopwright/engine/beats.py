@@ -1,5 +1,6 @@
 """The one place that composes the beats: which observer, planner, proposer and verifiers a loop has, and what each is given."""
 
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -9,23 +10,29 @@ import msgspec
 from loopwright.act.command import CommandProposer
 from loopwright.act.protocol import Proposer, ProposeRequest, ProposeResult, Trial
 from loopwright.act.repair.proposer import RepairProposer
+from loopwright.act.tune.proposer import TuneProposer
 from loopwright.errors import ActionError
-from loopwright.evaluate import JudgeRequest, Verifier, verifiers
+from loopwright.evaluate import JudgeRequest, Verifier, judges, verifiers
 from loopwright.evaluate.metric import measure
+from loopwright.evaluate.review.judges import load_rates
+from loopwright.evaluate.tests import TestsVerifier
 from loopwright.keep.deliver import deliver
 from loopwright.keep.keep import KeepBeat
 from loopwright.keep.steps import kept_steps
 from loopwright.kernel import ratchet
 from loopwright.kernel.events import Event
-from loopwright.kernel.loop import CommandRung, Metric, MetricSource, RepairRung, Rung, TestsSource
+from loopwright.kernel.loop import CommandRung, Metric, MetricSource, RepairRung, Rung, TestsSource, TuneRung
 from loopwright.kernel.sample import Sample
 from loopwright.kernel.state import State
 from loopwright.kernel.values import Deliver, KeepProposal, Measure, Observation, Plan, Propose, Verdict
 from loopwright.observe.metric import HeadMetric, metric_goal_met, metric_observation, refuse_failing_guard
 from loopwright.observe.number import NumberObserver
+from loopwright.observe.progress import progress
 from loopwright.observe.tests import TestsObserver
 from loopwright.plan.planner import LadderPlanner
 from loopwright.plan.protocol import PlanRequest
+from loopwright.suite.holdout import Split, head_split, hidden_files, shown_observation
+from loopwright.workspace.hiding import HidingWorkspace
 from loopwright.workspace.protocol import Commit
 from loopwright.workspace.workshop import Workshop
 
@@ -35,7 +42,8 @@ __all__ = ["Beats"]
 class Beats:
     """The beats of one run. Verifiers live as long as it does: they remember what they measured of a head."""
 
-    def __init__(self) -> None:
+    def __init__(self, runtime_dir: Path) -> None:
+        self._runtime_dir = runtime_dir
         self._verifiers: tuple[Verifier, ...] | None = None
         self._planner = LadderPlanner()
         self._keep = KeepBeat()
@@ -98,7 +106,7 @@ class Beats:
             lessons=state.lessons,
             trials=trials,
         )
-        return await _proposer(state.loop.act[work.rung]).propose(request, shop)
+        return await _proposer(state.loop.act[work.rung]).propose(request, _hiding(state, work.tree, shop))
 
     async def measure(self, state: State, work: Measure, shop: Workshop) -> Sample:
         proposal = None if work.proposal_id is None else state.proposal(work.proposal_id)
@@ -159,10 +167,26 @@ class Beats:
         )
 
     def _told(self, state: State, shop: Workshop) -> tuple[Observation, ...]:
-        """What planners and proposers are given: what was observed, and what was measured."""
+        """What planners and proposers are given: what was observed, without the tests that are held out, what was measured, and what the
+        runtime says of the run so far."""
+        drawn = _split(state, shop)
+        seen = tuple(shown_observation(o, drawn, shop.blobs) for o in state.observations)
+        if state.iteration > 0 or state.claims:
+            seen = (
+                *seen,
+                progress(
+                    state,
+                    f"{shop.action_id}.progress",
+                    shop.now_ms(),
+                    shop.blobs,
+                    claimed_done=state.claims > 0,
+                    seen=seen,
+                    hidden=tuple(drawn.held),
+                ),
+            )
         metric = state.loop.evaluate.metric
         if metric is None or state.ratchet is None:
-            return state.observations
+            return seen
         mean = ratchet.head_mean(state.ratchet)
         content = HeadMetric(
             name=metric.name,
@@ -183,12 +207,44 @@ class Beats:
             shop.blobs,
             content,
         )
-        return (*state.observations, measured)
+        return (*seen, measured)
 
     def _verifiers_of(self, state: State, stage: Literal["check", "review"], shop: Workshop) -> tuple[Verifier, ...]:
+        if stage == "review":
+
+            def read(path: str) -> bytes | None:
+                return shop.workspace.read(state.base_tree, path)
+
+            return judges(state.loop, lambda review: load_rates(self._runtime_dir, review, read))
         if self._verifiers is None:
             self._verifiers = verifiers(state.loop)
-        return self._verifiers if stage == "check" else ()
+        return self._verifiers
+
+    async def close(self) -> None:
+        """Ends what verifiers keep warm; they begin anew when they are asked again."""
+        for verifier in self._verifiers or ():
+            if isinstance(verifier, TestsVerifier):
+                await verifier.close()
+
+
+def _split(state: State, shop: Workshop) -> Split:
+    """Which tests of the head are held out; nothing while it was not observed."""
+    policy = state.loop.evaluate
+    return head_split(state.observations, policy, seed=shop.seed, tree=state.head_tree, blobs=shop.blobs)
+
+
+def _hiding(state: State, tree: str, shop: Workshop) -> Workshop:
+    """The workshop of a proposer: files whose tests are all held out are not in its copies."""
+    drawn = _split(state, shop)
+    if not drawn.files:
+        return shop
+
+    def text_of(path: str) -> str | None:
+        data = shop.workspace.read(tree, path)
+        return None if data is None else data.decode("utf-8", "replace")
+
+    hidden = hidden_files(drawn, shop.workspace.paths(tree), text_of)
+    return dataclasses.replace(shop, workspace=HidingWorkspace(shop.workspace, hidden)) if hidden else shop
 
 
 def _same(source: MetricSource, metric: Metric) -> bool:
@@ -201,6 +257,8 @@ def _proposer(rung: Rung) -> Proposer:
             return RepairProposer(rung)
         case CommandRung():
             return CommandProposer(rung)
+        case TuneRung():
+            return TuneProposer(rung)
         case _:
             kind = rung.__struct_config__.tag
             raise ActionError(f"rung {kind!r} is not available in this version", signature=f"rung {kind}")

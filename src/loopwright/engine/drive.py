@@ -77,6 +77,7 @@ class Driver:
             finally:
                 # Whatever ends the driver, no process that it started outlives it.
                 await self._cancel_all()
+                await self._performer.close()
 
     async def _take_over(self, state: State) -> State:
         """Record the new driver, and how every action ended whose outcome the last driver could not write."""

@@ -60,7 +60,7 @@ class SitePerformer:
         self._run_id = run_id
         self._progress = progress
         self._workspace: GitWorkspace | None = None
-        self._beats = Beats()
+        self._beats = Beats(site.runtime_dir)
 
     @property
     def sandbox_description(self) -> str:
@@ -90,6 +90,9 @@ class SitePerformer:
             return self._failed(
                 state, action, started_s, "error", message, f"{type(error).__name__} in {frame.name}", trace
             )
+
+    async def close(self) -> None:
+        await self._beats.close()
 
     async def settle_calls(self, state: State) -> list[ev.Body]:
         if not state.calls:

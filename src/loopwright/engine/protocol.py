@@ -25,6 +25,10 @@ class Performer(Protocol):
         """How an action ended whose driver died: asked of the world, else `ActionFailed` with status `unknown`."""
         ...
 
+    async def close(self) -> None:
+        """Ends what it keeps running between two actions; it may be asked to perform again afterwards."""
+        ...
+
     async def settle_calls(self, state: State) -> list[Body]:
         """How the tool calls ended that a dead driver left without an outcome: asked of the world where it can be, never redone."""
         ...

@@ -16,6 +16,7 @@ from loopwright.engine.permit import ungranted
 from loopwright.engine.site import Site, new_run_id
 from loopwright.engine.standing import is_run
 from loopwright.errors import NotAvailableYet, RunBusy, StaleWriter, UsageError
+from loopwright.evaluate.review.family import not_independent
 from loopwright.journal.protocol import Head
 from loopwright.kernel import events as ev
 from loopwright.kernel.state import State, apply, fold
@@ -64,6 +65,8 @@ def plan_start(site: Site, loop_file: LoopFile, options: StartOptions, run_id: s
     missing = not_available(loop_file.loop)
     if missing:
         raise NotAvailableYet(f"{loop_file.source}: " + "; ".join(missing))
+    if why := not_independent(loop_file.loop):
+        raise UsageError(f"{loop_file.source}: {why}")
     repository = site.repository
     policy = read_policy(site.repository.root)
     dirty = tuple(path for path in repository.uncommitted() if not is_cache(path))

@@ -16,6 +16,7 @@ from loopwright.evaluate.compare import Comparison, compare, named, passes, summ
 from loopwright.evaluate.flakes import Repeats, Settled
 from loopwright.evaluate.footprint import changed_paths
 from loopwright.evaluate.protocol import JudgeRequest
+from loopwright.evaluate.screen import Screen
 from loopwright.kernel.loop import TestsSource
 from loopwright.kernel.values import Verdict
 from loopwright.suite.command import parse
@@ -45,9 +46,11 @@ class TestsVerifier:
 
     __test__ = False
 
-    def __init__(self, source: TestsSource, name: str = "tests") -> None:
+    def __init__(self, source: TestsSource, name: str = "tests", screen: Screen | None = None) -> None:
+        """`screen` refuses in warm processes what surely breaks something; without it every proposal gets its cold run."""
         self._source = source
         self._name = name
+        self._screen = screen
         self._measured: dict[str, SuiteReport] = {}
         self._measuring = asyncio.Lock()
 
@@ -65,6 +68,11 @@ class TestsVerifier:
         measured = await self._before(request, shop)
         source = _limited(self._source, measured, shop)
         trial = _Trial(request, source, shop, self._split(request, measured, shop))
+        # What is held out must not be named, and what is in quarantine must not refuse: the cold run sees to both.
+        if self._screen is not None and not quarantine.entries and not trial.split.held:
+            refused = await self._screen.refuse(request, measured, shop)
+            if refused is not None:
+                return refused
         try:
             with trial.copy() as candidate:
                 clean = changed_paths(candidate)
@@ -84,6 +92,11 @@ class TestsVerifier:
             msgspec.json.encode(msgspec.structs.replace(ran, flaky=trial.flaky)), "application/json"
         )
         return msgspec.structs.replace(verdict, summary="; ".join([verdict.summary, *notes]), evidence=evidence)
+
+    async def close(self) -> None:
+        """Ends the warm processes."""
+        if self._screen is not None:
+            await self._screen.close()
 
     async def _before(self, request: JudgeRequest, shop: Workshop) -> SuiteReport:
         """The report of the head: observed with the same command, or measured here, once a head."""

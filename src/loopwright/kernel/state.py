@@ -16,7 +16,7 @@ from loopwright.errors import IllegalTransition
 from loopwright.kernel import events as ev
 from loopwright.kernel import ratchet
 from loopwright.kernel.calls import CallInFlight
-from loopwright.kernel.history import Turn, turn_of
+from loopwright.kernel.history import TURN_WINDOW, Turn, turn_of
 from loopwright.kernel.loop import Loop
 from loopwright.kernel.ratchet import Ratchet
 from loopwright.kernel.transitions import label_of, next_phase
@@ -62,7 +62,6 @@ __all__ = [
 TRIED_WINDOW: Final = 512
 LESSON_WINDOW: Final = 20
 MARK_WINDOW: Final = 10
-TURN_WINDOW: Final = 256
 ABOUT_PROPOSAL: Final = "proposal "
 """What a question about one proposal is about, its id behind it."""
 JUDGE_ATTEMPTS: Final = 2
@@ -493,9 +492,9 @@ def _decided(state: State, body: ev.Decided) -> Fields:
     fields: Fields = {"failures_in_a_row": 0}
     match body.decision:
         case Keep(proposal_id=proposal_id):
-            fields.update(keeping=proposal_id, **_turn(state, proposal_id))
+            fields.update(keeping=proposal_id, **_turn(state, proposal_id, body.why))
         case Revert():
-            fields.update(lessons=_lessons(state), **_turn(state, None))
+            fields.update(lessons=_lessons(state), **_turn(state, None, body.why))
         case Check():
             fields["observations"] = ()
         case Retry(proposal_ids=ids):
@@ -508,7 +507,7 @@ def _decided(state: State, body: ev.Decided) -> Fields:
     return fields
 
 
-def _turn(state: State, kept: str | None) -> Fields:
+def _turn(state: State, kept: str | None, why: str) -> Fields:
     """An iteration is decided: what it brought and cost, and whether its judges agreed."""
     scores = [v.score for j in state.judgements if j.proposal_id == kept for v in j.verdicts if v.score is not None]
     turn = turn_of(
@@ -522,6 +521,8 @@ def _turn(state: State, kept: str | None) -> Fields:
         active_ms_now=state.active_ms,
         proposals=state.proposals,
         observations=state.observations,
+        kept_id=kept,
+        why=why,
     )
     fields: Fields = {
         "turns": (*state.turns, turn)[-TURN_WINDOW:],

@@ -95,6 +95,9 @@ class NoopPerformer:
             case Deliver(how=how):
                 return ev.Delivered(action.id, how, (), spend)
 
+    async def close(self) -> None:
+        return None
+
     async def settle_calls(self, state: State) -> list[ev.Body]:
         return []
 

@@ -79,6 +79,7 @@ class Offers:
             changes=changes,
             digest=digest,
             diff=blobs.put(diff.encode("utf-8", "surrogateescape"), "text/x-diff"),
+            family="none",
         )
 
 
