@@ -11,6 +11,8 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
+from loopwright.kernel.ratchet.robust import CLIP_SDS, clipped
+
 __all__ = ["chance_of_sum", "log_evidence", "log_likelihood"]
 
 GRAINS: Final = 40
@@ -33,10 +35,10 @@ def log_evidence(differences: Sequence[float], sd: float, gains: Sequence[float]
 def chance_of_sum(differences: Sequence[float], sd: float) -> float:
     """Fisher's exact test: the share of all ways to put signs before the differences that sum to as much as these signs do.
 
-    Differences are clipped at three standard deviations (of a difference) and counted in whole grains; both are symmetric, so the
+    Differences are clipped at two standard deviations (of a difference) and counted in whole grains; both are symmetric, so the
     test stays exact whatever the noise. Good for one look that was fixed beforehand.
     """
-    grains = [round(max(-3.0, min(3.0, _ratio(difference, sd) / math.sqrt(2))) * GRAINS) for difference in differences]
+    grains = [round(clipped(_ratio(difference, sd) / math.sqrt(2), CLIP_SDS) * GRAINS) for difference in differences]
     sizes = [abs(grain) for grain in grains]
     # The coefficient of x^k in the product of (1 + x^size) is the number of ways in which the plus signs sum to k. All coefficients
     # stand side by side in one whole number, `width` bits each, so that a factor is one shift and one addition.
@@ -49,7 +51,7 @@ def chance_of_sum(differences: Sequence[float], sd: float) -> float:
     while tail:
         count += tail & mask
         tail >>= width
-    return count / 2 ** len(sizes)
+    return float(count / (1 << len(sizes)))
 
 
 def log_likelihood(differences: Sequence[float], sd: float, gain: float) -> float:

@@ -29,7 +29,7 @@ BETS_SDS: Final = (0.6, 1.2, 2.4)
 """Gains that are bet on when the loop names no smallest one, in standard deviations of one run."""
 BETS_EFFECTS: Final = (1.0, 2.0, 4.0)
 """The same in smallest effects, when it does."""
-WORTH_SDS: Final = 0.8
+WORTH_SDS: Final = 1.0
 """The gain that is given up as unlikely, in standard deviations, when the loop names no smallest one."""
 GIVE_UP: Final = 1.6
 """Log-likelihood ratio against a gain worth having at which a trial is given up: it loses one such gain in five at most."""
@@ -37,7 +37,7 @@ EARLY: Final = 0.25
 """Share of the level that the evidence may use before the last pair; the rest is kept for the exact test on all pairs."""
 EQUAL_SDS: Final = 0.5
 """What counts as equal when the loop names no smallest effect, in standard deviations of one run."""
-EQUAL_Z: Final = 1.645
+EQUAL_Z: Final = 2.3
 HEAD_FAILURES: Final = 2
 """A head that fails more often than this beside a candidate leaves the trial without an answer."""
 
