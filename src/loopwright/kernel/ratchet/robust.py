@@ -8,9 +8,22 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-__all__ = ["CLIP_SDS", "clipped", "less", "mean", "median", "normal_quantile", "pooled", "spread", "student", "winsorised"]
+__all__ = [
+    "CLIP_SDS",
+    "LARGEST",
+    "clipped",
+    "less",
+    "mean",
+    "median",
+    "normal_quantile",
+    "pooled",
+    "spread",
+    "student",
+    "winsorised",
+]
 
-LARGEST: Final = 1.7e308
+LARGEST: Final = 1e300
+"""No difference and no spread is larger: a few of them still add up to a float."""
 CLIP_SDS: Final = 2.0
 """Deviations are clipped here: 5 % of normal noise, and all of what makes a mean of heavy tails worthless."""
 CLIPPED_SD: Final = 0.9594
@@ -22,7 +35,7 @@ MAD_RUNS: Final = 6
 
 
 def less(one: float, other: float) -> float:
-    """`one - other`, never infinite."""
+    """`one - other`, never more than 1e300 and never infinite."""
     return max(-LARGEST, min(LARGEST, float(one) - float(other)))
 
 
