@@ -26,9 +26,6 @@ def remedies(case: Case, loop: Loop) -> Iterator[tuple[str, Loop]]:
     if evaluate.tamper != "refuse":
         refuses = msgspec.structs.replace(evaluate, tamper="refuse")
         yield "evaluate: {tamper: refuse}", msgspec.structs.replace(loop, evaluate=refuses)
-    if evaluate.holdout is None and evaluate.tests is not None:
-        held = msgspec.structs.replace(evaluate, holdout=0.3)
-        yield "evaluate: {holdout: 0.3}", msgspec.structs.replace(loop, evaluate=held)
 
 
 def _pattern(path: str) -> str:
