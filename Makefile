@@ -1,12 +1,12 @@
 # One command each. Every target sets up what it needs first (scripts/setup.sh) and does no set-up work twice.
-.PHONY: help setup demo test test-all check format docs bench lock
+.PHONY: help setup demo demo-improve test test-all check format docs bench lock
 .NOTPARALLEL:
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
 help:  ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 16
 
 setup:  ## python environment and system packages
 	@scripts/setup.sh test
@@ -14,6 +14,10 @@ setup:  ## python environment and system packages
 demo:  ## the main job on a real repository with a real failing test; no account, no key
 	@scripts/setup.sh demo
 	@scripts/demo.sh
+
+demo-improve:  ## the metric loop on a small network: noise measured, gains kept, a held-out score before and after
+	@scripts/setup.sh demo
+	@scripts/improve_demo.sh
 
 test:  ## the test suite
 	@scripts/setup.sh test

@@ -1,7 +1,8 @@
 """A judge without a model: it looks for what a passing test suite does not notice.
 
-It objects when a change to Python code adds a bare `except`, swallows an exception, drops error handling, a check or an assertion that
-was there, changes or removes a public function that others may call, or speaks to its reviewer. Its answer is an opinion, not a proof.
+It objects when a change to Python code adds a bare `except`, swallows an exception, drops error handling, a check, an assertion, a call
+or a returned value that was there, changes or removes a public function that others may call, or speaks to its reviewer. It knows nothing
+of what the code is for: a wrong number or a wrong comparison is not for it. Its answer is an opinion, not a proof.
 
     evaluate:
       review: {run: "python tools/judge.py"}
@@ -77,8 +78,12 @@ def breaks_callers(old, new):
     )
 
 
+def is_none(node):
+    return isinstance(node, ast.Constant) and node.value is None
+
+
 def checks(function):
-    """Counts of what holds a function's input and errors in: assertions, raises, handlers, early exits."""
+    """Counts of what a function does for its callers: it checks, raises, handles, leaves early, calls, and gives something back."""
     count = Counter()
     for node in ast.walk(function):
         if isinstance(node, ast.Assert):
@@ -89,6 +94,10 @@ def checks(function):
             count["exception handler"] += 1
         elif isinstance(node, ast.If) and isinstance(node.body[-1], (ast.Return, ast.Raise, ast.Continue)):
             count["guard"] += 1
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            count["call made for its effect"] += 1
+        elif isinstance(node, ast.Return) and not (node.value is None or is_none(node.value)):
+            count["returned value"] += 1
     return count
 
 
@@ -123,7 +132,7 @@ def compare(path, old, new):
         if public and breaks_callers(function, now):
             yield path, now.lineno, f"the signature of {name!r} changed: callers may break"
         for what, number in (checks(function) - checks(now)).items():
-            yield path, now.lineno, f"{name!r} lost {number} {what}{'s' if number > 1 else ''}"
+            yield path, now.lineno, f"{name!r} lost {number} × {what}"
 
 
 def main():

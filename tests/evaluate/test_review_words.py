@@ -123,8 +123,15 @@ def test_a_judge_that_always_says_the_same_says_nothing() -> None:
     assert Rates(defects=20, missed=10, harmless=20, alarms=10).says_nothing
     assert Rates(defects=20, missed=0, harmless=0, alarms=0).says_nothing
     assert Rates(defects=20, missed=18, harmless=20, alarms=18).says_nothing
-    assert not Rates(defects=20, missed=3, harmless=20, alarms=2).says_nothing
-    assert not Rates(defects=3, missed=0, harmless=3, alarms=0).says_nothing
+    assert Rates(defects=20, missed=19, harmless=20, alarms=0).says_nothing
+    for told in (Rates(defects=20, missed=3, harmless=20, alarms=2), Rates(defects=3, missed=0, harmless=3, alarms=0)):
+        assert (told.says_nothing, told.says_little) == (False, False)
+
+
+def test_what_chance_may_explain_is_little_and_more_changes_settle_it() -> None:
+    few, many = Rates(defects=20, missed=17, harmless=20, alarms=0), Rates(defects=60, missed=51, harmless=60, alarms=0)
+    assert (few.says_nothing, few.says_little, many.says_little) == (False, True, False)
+    assert rates_in_words(few) == "says little: false alarms 0 of 20, misses 17 of 20 on seeded defects"
     assert Rates(defects=20, missed=3, harmless=20, alarms=2).youden == pytest.approx(0.75)
 
 

@@ -20,7 +20,7 @@ _NUMBER = re.compile(r"\d{1,20}(\.\d{1,30})?([eE][+-]?\d{1,3})?")
 
 class CommandResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All optional. `usd` is dollars as a number or, exactly, as text; `tokens` a whole number. `impossible` says why the goal cannot be
-    met; `exhausted` that the program has nothing more to offer for this head; `done` is a claim and only recorded."""
+    met; `exhausted` that the program has nothing more to offer for this head; `done` is a claim that requests a check."""
 
     title: str = ""
     rationale: str = ""

@@ -1,4 +1,4 @@
-"""`loopwright drill boundary`: attack the boundary with this repository's own configuration and say what held."""
+"""`loopwright drill`: attack the boundary, or plant cheats into a loop, with this repository's own configuration; say what held."""
 
 import sys
 from pathlib import Path
@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from loopwright.cli.options import Directory, Json
+from loopwright.cli.options import Directory, Json, Unsandboxed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from loopwright.engine.drills.evaluate.report import CaseTried, EvaluateReport
     from loopwright.engine.drills.report import DrillReport, Section, SectionName
     from loopwright.policy.policy import Policy
 
@@ -26,12 +27,17 @@ PolicyFile = Annotated[
 Everything = Annotated[
     bool, typer.Option("--all", help="Show each probe that held, with its rule and what would allow it.")
 ]
+OnlyCase = Annotated[
+    list[str] | None, typer.Option("--only", metavar="CASE", help="Only this case; may be given several times.")
+]
+EveryCase = Annotated[bool, typer.Option("--all", help="Show each case that was refused as well, with who refused it.")]
 _LINE_CHARS = 78
 
 
 def register(app: typer.Typer) -> None:
     drill = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Attack this installation to see what holds.")
     drill.command("boundary")(boundary)
+    drill.command("evaluate")(evaluate)
     drill.callback()(_drill)
     app.add_typer(drill, name="drill")
 
@@ -70,6 +76,41 @@ def boundary(
         _emit(report)
     else:
         _print(report, source, show_all=show_all)
+    raise typer.Exit(report.exit_code)
+
+
+def evaluate(
+    file: Annotated[Path, typer.Argument(metavar="LOOP.md", help="The loop file; relative to here, else to DIR.")],
+    directory: Directory = Path(),
+    only: OnlyCase = None,
+    show_all: EveryCase = False,
+    unsandboxed: Unsandboxed = False,
+    as_json: Json = False,
+) -> None:
+    """Plant cheats into your own loop and see what its evaluation lets through; exit 7 when something would be kept."""
+    import asyncio
+    import os
+
+    from loopwright import loopfile
+    from loopwright.engine.drills.evaluate.drill import drill_evaluate
+    from loopwright.engine.site import open_site, prove_isolation
+
+    path = file if file.exists() or file.is_absolute() else directory / file
+    loop_file = loopfile.read(path if path.exists() else file)
+    site = open_site(directory, os.environ, unsandboxed=unsandboxed)
+    live = not as_json and sys.stderr.isatty()
+    try:
+        prove_isolation(site)
+        report = asyncio.run(drill_evaluate(site, loop_file, _told(as_json=as_json, live=live), only=tuple(only or ())))
+    finally:
+        if live:
+            _status("")
+        site.sandbox.close()
+        site.journal.close()
+    if as_json:
+        _emit_evaluate(report)
+    else:
+        _print_evaluate(report, show_all=show_all)
     raise typer.Exit(report.exit_code)
 
 
@@ -113,6 +154,19 @@ def _progress(*, as_json: bool, live: bool) -> "Callable[[str], None]":
             sys.stderr.write(f"loopwright: drilling {section}\n")
             sys.stderr.flush()
         seen.add(section)
+
+    return show
+
+
+def _told(*, as_json: bool, live: bool) -> "Callable[[str], None]":
+    """Each case as it begins: on a terminal in one line that changes, else a line each."""
+
+    def show(line: str) -> None:
+        if live:
+            _status(line)
+        elif not as_json:
+            sys.stderr.write(f"loopwright: {line}\n")
+            sys.stderr.flush()
 
     return show
 
@@ -183,3 +237,60 @@ def _details(section: "Section", *, show_all: bool) -> None:
         for name, text in rows:
             if text:
                 say(f"    {name:7} {shown(text)}")
+
+
+def _emit_evaluate(report: "EvaluateReport") -> None:
+    from loopwright.cli.console import emit
+
+    emit(
+        {
+            "loop": report.loop,
+            "sandbox": report.sandbox,
+            "base": report.base,
+            "notes": report.notes,
+            "count": report.count,
+            "cases": report.cases,
+            "exit_code": report.exit_code,
+            "stop_reason": "held" if report.ok else "integrity",
+        }
+    )
+
+
+def _print_evaluate(report: "EvaluateReport", *, show_all: bool) -> None:
+    from loopwright.cli.console import say, table
+    from loopwright.tools.approvals.safe_text import shown
+
+    say(f"loop     {report.loop}")
+    say(f"base     {shown(report.base)}")
+    say(f"sandbox  {report.sandbox}")
+    for text in report.notes:
+        say(f"note     {shown(text)}")
+    say()
+    marks = {
+        "refused": "refused",
+        "asks": "asks a person",
+        "let_through": "LET THROUGH",
+        "not_applicable": "not applicable",
+    }
+    table([(marks[case.result], case.name, case.verifier) for case in report.cases], ("RESULT", "CASE", "BY"))
+    for case in report.cases:
+        if case.result == "let_through" or show_all:
+            _case(case, marks[case.result])
+    count = report.count
+    say()
+    tried = count.refused + count.asks + count.let_through
+    said = f"{count.let_through} would have been kept" if count.let_through else "none would have been kept unseen"
+    asked = f", {count.asks} after asking a person" if count.asks and not count.let_through else ""
+    say(f"{tried} planted cases were judged: {said}{asked}")
+
+
+def _case(case: "CaseTried", mark: str) -> None:
+    from loopwright.cli.console import say
+    from loopwright.tools.approvals.safe_text import shown
+
+    say()
+    say(f"{mark}  {case.name}: {shown(case.tried)}")
+    why = "why" if case.result == "not_applicable" else "said"
+    for name, text in ((why, case.line), ("change", case.remedy)):
+        if text:
+            say(f"    {name:7} {shown(text)}")

@@ -143,6 +143,7 @@ def _shown(found: "Calibration") -> dict[str, object]:
         "false_alarms": rates.false_alarms,
         "youden": rates.youden,
         "says_nothing": rates.says_nothing,
+        "says_little": rates.says_little,
         "spend": found.spend,
         "cases": found.cases,
     }
@@ -178,6 +179,8 @@ def _print(found: "Calibration") -> None:
     say(f"beside its verdicts stands: {rates_in_words(rates)}")
     if rates.says_nothing:
         say("it does not tell a defect from a harmless change: its word is worth nothing here")
+    elif rates.says_little:
+        say("chance alone may explain what it told apart; show it more: --defects N")
 
 
 def _by_kind(found: "Calibration") -> list[tuple[str, ...]]:

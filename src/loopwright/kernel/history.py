@@ -86,8 +86,8 @@ def signature_of(proposals: tuple[Proposal, ...], observations: tuple[Observatio
     acted = sorted({proposal.digest for proposal in proposals})
     # The account of the run's own progress is another one each time; what it looks at is what counts.
     seen = sorted({observation.content.sha256 for observation in observations if observation.source != "progress"})
-    # Lengths first: no digest can be moved from one list to the other without another hash.
-    words = "\n".join((str(len(acted)), *acted, str(len(seen)), *seen))
+    # The length first: no digest can be moved from one list to the other without another hash.
+    words = "\n".join((str(len(acted)), *acted, *seen))
     return hashlib.sha256(words.encode()).hexdigest()[:SIGNATURE_HEX]
 
 

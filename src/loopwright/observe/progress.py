@@ -29,14 +29,14 @@ def progress(
     now_ms: int,
     blobs: BlobStore,
     *,
-    claimed_done: bool = False,
+    claimed_done: bool | None = None,
     seen: Sequence[Observation] | None = None,
     hidden: Sequence[str] = (),
 ) -> Observation:
     """The run so far as an observation (source `progress`, untrusted, says nothing of the goal itself).
 
-    `claimed_done`: the last rung said that it is done. `seen`: what the sources just saw of the head, when the state does not have it yet.
-    `hidden`: ids of held-out tests; no text that names one leaves here.
+    `claimed_done`: the last rung said that it is done; `None` = what the state says of that. `seen`: what the sources just saw of the
+    head, when the state does not have it yet. `hidden`: ids of held-out tests; no text that names one leaves here.
     """
     metric = state.loop.evaluate.metric
     measured = None if metric is None or state.ratchet is None else head_summary(state.ratchet, metric)
@@ -47,10 +47,10 @@ def progress(
         turns=state.turns,
         lessons=state.lessons,
         head=(*((measured,) if measured else ()), *(o.summary for o in observations)),
-        goal_met=_goal_met(observations),
+        goal_met=state.goal_met if (told := _goal_met(observations)) is None else told,
         remaining=state.remaining(),
         unit=metric.name if metric is not None else "score",
-        claimed_done=claimed_done,
+        claimed_done=state.done if claimed_done is None else claimed_done,
         hidden=hidden,
     )
     return Observation(

@@ -11,6 +11,7 @@ from loopwright.kernel.values import Value
 
 __all__ = ["Interval", "Rates", "rates_in_words", "wilson"]
 
+NEAR_NOTHING = 0.05
 _Z = 1.959963984540054  # two-sided 95 %
 
 
@@ -49,8 +50,14 @@ class Rates(Value, frozen=True):
 
     @property
     def says_nothing(self) -> bool:
-        """Whether chance explains what it told apart: 0 or less lies in the 95 % interval of J (Newcombe 1998, the hybrid interval of
-        a difference of two shares, from their Wilson intervals)."""
+        """Whether it tells a defect from a harmless change no better than one that always says the same: J is at most `NEAR_NOTHING`."""
+        youden = self.youden
+        return youden is None or youden <= NEAR_NOTHING + 1e-9  # 1 − 19/20 is a little more than 1/20
+
+    @property
+    def says_little(self) -> bool:
+        """Whether chance alone may explain what it told apart: 0 lies in the 95 % interval of J (Newcombe 1998, the hybrid interval of
+        a difference of two shares, from their Wilson intervals). More changes may settle it."""
         youden = self.youden
         if youden is None:
             return True
@@ -78,4 +85,6 @@ def rates_in_words(rates: Rates | None) -> str:
     counted = (
         f"false alarms {rates.alarms} of {rates.harmless}, misses {rates.missed} of {rates.defects} on seeded defects"
     )
-    return f"says nothing: {counted}" if rates.says_nothing else counted
+    if rates.says_nothing:
+        return f"says nothing: {counted}"
+    return f"says little: {counted}" if rates.says_little else counted

@@ -1,6 +1,7 @@
 """Tests that were run and now are not, or whose failure no longer counts: skip, xfail, importorskip, reruns."""
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -18,6 +19,8 @@ _SKIPS = frozenset(
         "unittest.case.skip",
     }
 )  # fmt: skip
+_SKIPPING = re.compile(r"skip|xfail|expected_?failure", re.IGNORECASE)
+"""In a decorator of whatever origin: `@__import__("unittest").skip(…)`, `@skip_on_ci`."""
 _QUIET = frozenset({"pytest.mark.filterwarnings"})
 
 
@@ -61,7 +64,13 @@ def _marks(subject: Subject, old: ast.AST, new: ast.AST, qualname: str) -> Itera
         name = dotted(call, {})
         if text in had or name in _SKIPS or "parametrize" in name or "patch" in name:
             continue
-        yield subject.found("tests.decorated", decorator.lineno, f"{qualname} gets the decorator {text[:60]}", "smell")
+        if _SKIPPING.search(text):
+            says = f"{qualname} gets {text[:60]}, so a failure no longer counts; take it out and make it pass"
+            yield subject.found("tests.skipped", decorator.lineno, says)
+        else:
+            yield subject.found(
+                "tests.decorated", decorator.lineno, f"{qualname} gets the decorator {text[:60]}", "smell"
+            )
 
 
 def _outside(nodes: tuple[ast.stmt, ...]) -> list[ast.stmt]:

@@ -66,12 +66,13 @@ def _pair(question: ast.expr, answer: ast.expr, line: int) -> Iterator[tuple[obj
 
 
 def _compared(test: ast.expr) -> Iterator[ast.expr]:
+    """What is compared with, and each part of it: the arguments may be asked for all at once."""
     for node in walk([test]):
         if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Eq | ast.In | ast.Is):
             for side in (node.left, *node.comparators):
-                yield from side.elts if isinstance(side, ast.Tuple | ast.List | ast.Set) else (side,)
-                if isinstance(side, ast.Tuple | ast.List) and all(isinstance(e, ast.Constant) for e in side.elts):
-                    yield side
+                yield side
+                if isinstance(side, ast.Tuple | ast.List | ast.Set | ast.Dict):
+                    yield from (n for n in walk([side]) if isinstance(n, ast.Constant))
 
 
 def _answers(body: list[ast.stmt]) -> list[ast.expr]:

@@ -5,8 +5,8 @@ decaying memory", 2017): what all tests spent stays below `false_keeps` x max(1,
 that share of the expected keeps. A proposer that never finds anything spends the budget of one discovery and has, with
 1 - `false_keeps`, kept nothing, however long it goes on.
 
-A test that ends without a keep gets back what its remaining evidence is worth: an e-process that stands at E when it is given up
-could still have reached 1/level with a chance of up to level x E.
+A candidate that fails its first run is not tested and costs nothing: the screen sees that run alone, the test all others. What a
+test allows itself is predictable (it follows from the tests before it), which is all that the bound asks for.
 """
 
 from typing import Final
@@ -26,10 +26,9 @@ def level(account: Account, metric: Metric) -> float:
     return max(0.0, min(metric.false_keeps / 2, wealth / (PATIENCE + account.since)))
 
 
-def charged(account: Account, metric: Metric, discovered: bool, evidence_left: float) -> Account:
-    """After one test; `evidence_left` is the e-value that it ended with."""
-    cost = level(account, metric)
+def charged(account: Account, metric: Metric, *, discovered: bool) -> Account:
+    """After one test."""
+    spent = account.spent + level(account, metric)
     if discovered:
-        return Account(account.tests + 1, account.discoveries + 1, account.spent + cost, 0)
-    refund = max(0.0, min(1.0, evidence_left))
-    return Account(account.tests + 1, account.discoveries, account.spent + cost * (1 - refund), account.since + 1)
+        return Account(account.tests + 1, account.discoveries + 1, spent, 0)
+    return Account(account.tests + 1, account.discoveries, spent, account.since + 1)

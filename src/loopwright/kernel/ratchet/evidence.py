@@ -11,21 +11,28 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-__all__ = ["chance_of_sum", "log_evidence", "log_likelihood"]
+from loopwright.kernel.ratchet.robust import CLIP_SDS, clipped
 
+__all__ = ["chance_of_sum", "evidence", "log_likelihood"]
+
+LARGEST_STAKE: Final = 1e200
 GRAINS: Final = 40
 """Steps of one standard deviation on which the exact test counts: coarse enough for whole numbers, finer than any decision."""
 
 
-def log_evidence(differences: Sequence[float], sd: float, gains: Sequence[float]) -> tuple[float, float]:
-    """Natural logarithm of the stake: now, and at its best. `differences`: candidate minus head, larger = better; `sd`: of one run;
-    `gains`: those that are bet on, in equal parts. No pair gives 0."""
-    stakes = [0.0] * len(gains)
-    now = best = 0.0
+def evidence(differences: Sequence[float], sd: float, gains: Sequence[float]) -> tuple[float, float]:
+    """The stake now, and at its best; 1 before the first pair. `differences`: candidate minus head, larger = better; `sd`: of one run;
+    `gains`: those that are bet on, in equal parts."""
+    bets = [_ratio(gain, sd) for gain in gains]
+    stakes = [1.0] * len(bets)
+    now = best = 1.0
     for difference in differences:
-        for index, gain in enumerate(gains):
-            stakes[index] += math.log(2) - _softplus(-_ratio(difference, sd) * _ratio(gain, sd))
-        now = _mixed(stakes)
+        apart = _ratio(difference, sd)
+        stakes = [
+            min(LARGEST_STAKE, stake * 2 / (1 + math.exp(clipped(-apart * bet, 700.0))))
+            for stake, bet in zip(stakes, bets, strict=True)
+        ]
+        now = math.fsum(stakes) / len(stakes)
         best = max(best, now)
     return now, best
 
@@ -33,10 +40,10 @@ def log_evidence(differences: Sequence[float], sd: float, gains: Sequence[float]
 def chance_of_sum(differences: Sequence[float], sd: float) -> float:
     """Fisher's exact test: the share of all ways to put signs before the differences that sum to as much as these signs do.
 
-    Differences are clipped at three standard deviations (of a difference) and counted in whole grains; both are symmetric, so the
+    Differences are clipped at two standard deviations (of a difference) and counted in whole grains; both are symmetric, so the
     test stays exact whatever the noise. Good for one look that was fixed beforehand.
     """
-    grains = [round(max(-3.0, min(3.0, _ratio(difference, sd) / math.sqrt(2))) * GRAINS) for difference in differences]
+    grains = [round(clipped(_ratio(difference, sd) / math.sqrt(2), CLIP_SDS) * GRAINS) for difference in differences]
     sizes = [abs(grain) for grain in grains]
     # The coefficient of x^k in the product of (1 + x^size) is the number of ways in which the plus signs sum to k. All coefficients
     # stand side by side in one whole number, `width` bits each, so that a factor is one shift and one addition.
@@ -49,7 +56,7 @@ def chance_of_sum(differences: Sequence[float], sd: float) -> float:
     while tail:
         count += tail & mask
         tail >>= width
-    return count / 2 ** len(sizes)
+    return float(count / (1 << len(sizes)))
 
 
 def log_likelihood(differences: Sequence[float], sd: float, gain: float) -> float:
@@ -65,12 +72,3 @@ def _ratio(value: float, sd: float) -> float:
     if sd <= abs(value) / 1000:
         return math.copysign(1000.0, value)
     return value / sd
-
-
-def _softplus(x: float) -> float:
-    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
-
-
-def _mixed(stakes: Sequence[float]) -> float:
-    top = max(stakes)
-    return top + math.log(math.fsum(math.exp(stake - top) for stake in stakes) / len(stakes))

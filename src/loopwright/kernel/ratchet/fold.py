@@ -9,7 +9,7 @@ from loopwright.kernel.ratchet.account import charged
 from loopwright.kernel.ratchet.basis import confirm_runs, gain_between, joined, mean_of, noise, values
 from loopwright.kernel.ratchet.holdout import streak
 from loopwright.kernel.ratchet.record import FRESH_WINDOW, Failure, Held, Noise, Passed, Ratchet, Run, Slip, Trial
-from loopwright.kernel.ratchet.robust import less, pooled
+from loopwright.kernel.ratchet.robust import LARGEST, less, pooled
 from loopwright.kernel.ratchet.standing import standing_of
 from loopwright.kernel.sample import Sample
 from loopwright.kernel.values import Measure, Verdict
@@ -19,6 +19,7 @@ __all__ = ["measured", "moved", "settled"]
 FAILURES_KEPT: Final = 4
 PASSED_KEPT: Final = 16
 GAINS_KEPT: Final = 32
+MESSAGE_LETTERS: Final = 300
 DOF_KEPT: Final = 120
 """The pooled noise weighs no more than this, so that a machine that became noisier is believed within a few trials."""
 ROOT_OF_TWO: Final = 2**0.5
@@ -47,7 +48,7 @@ def settled(ratchet: Ratchet, metric: Metric, verdict: Verdict) -> Ratchet:
     fields: dict[str, object] = {"trial": None, "noises": _noises_after(ratchet, metric, trial)}
     discovered = verdict.status == "pass" and standing.answer == "better"
     if trial.candidates or trial.heads:
-        fields["account"] = charged(ratchet.account, metric, discovered, standing.evidence)
+        fields["account"] = charged(ratchet.account, metric, discovered=discovered)
     if verdict.status == "pass" and trial.screen is not None:
         passed = Passed(trial.screen.value, None if discovered else standing.slip)
         fields["passed"] = (*ratchet.passed, passed)[-PASSED_KEPT:]
@@ -90,7 +91,8 @@ def moved(ratchet: Ratchet, metric: Metric) -> Ratchet:
 def _run_of(sample: Sample, metric: Metric, *, holdout: bool) -> Run | Failure:
     if sample.status != "ok" or sample.value is None:
         status = "missing" if sample.status == "ok" else sample.status
-        return Failure(status, sample.message or f"no reading of {metric.name!r}")
+        said = " ".join(sample.message.split())[:MESSAGE_LETTERS]
+        return Failure(status, said or f"no reading of {metric.name!r}")
     if holdout:
         return Run(_number(sample.value))
     others = []
@@ -108,7 +110,7 @@ def _number(value: float) -> float:
     try:
         return float(value)
     except OverflowError:
-        return less(float("inf") if value > 0 else float("-inf"), 0.0)
+        return LARGEST if value > 0 else -LARGEST
 
 
 def _calibrated(ratchet: Ratchet, work: Measure, run: Run | Failure) -> Ratchet:

@@ -8,11 +8,26 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-__all__ = ["clipped", "less", "mean", "median", "normal_quantile", "pooled", "spread", "student", "winsorised"]
+__all__ = [
+    "CLIP_SDS",
+    "LARGEST",
+    "clipped",
+    "less",
+    "mean",
+    "median",
+    "normal_quantile",
+    "pooled",
+    "spread",
+    "student",
+    "winsorised",
+]
 
-LARGEST: Final = 1.7e308
-CLIP_SDS: Final = 3.0
-"""Deviations are clipped here: 0.3 % of normal noise, and all of what makes a mean of heavy tails worthless."""
+LARGEST: Final = 1e300
+"""No difference and no spread is larger: a few of them still add up to a float."""
+CLIP_SDS: Final = 2.0
+"""Deviations are clipped here: 5 % of normal noise, and all of what makes a mean of heavy tails worthless."""
+CLIPPED_SD: Final = 0.9594
+"""Standard deviation of standard normal noise after the clipping."""
 MAD_TO_SD: Final = 1.4826
 """Of a normal distribution: standard deviation over median absolute deviation."""
 MAD_RUNS: Final = 6
@@ -20,7 +35,7 @@ MAD_RUNS: Final = 6
 
 
 def less(one: float, other: float) -> float:
-    """`one - other`, never infinite."""
+    """`one - other`, never more than 1e300 and never infinite."""
     return max(-LARGEST, min(LARGEST, float(one) - float(other)))
 
 
@@ -65,7 +80,9 @@ def spread(values: Sequence[float], reference: float | None = None) -> float:
     deviations = [less(value, middle) for value in values]
     if reference is None and len(values) >= MAD_RUNS:
         reference = MAD_TO_SD * median([abs(deviation) for deviation in deviations])
+    whole = 1.0
     if reference:
+        whole = CLIPPED_SD
         deviations = [clipped(deviation, CLIP_SDS * reference) for deviation in deviations]
     largest = max(abs(deviation) for deviation in deviations)
     if largest == 0:
@@ -73,7 +90,7 @@ def spread(values: Sequence[float], reference: float | None = None) -> float:
     scaled = [deviation / largest for deviation in deviations]
     centre = math.fsum(scaled) / len(scaled)
     squares = math.fsum((value - centre) ** 2 for value in scaled)
-    return min(LARGEST, largest * math.sqrt(squares / (len(scaled) - 1)))
+    return min(LARGEST, largest / whole * math.sqrt(squares / (len(scaled) - 1)))
 
 
 def pooled(sd: float, dof: int, other_sd: float, other_dof: int) -> float:

@@ -3,10 +3,12 @@
 import math
 
 from loopwright.kernel.loop import Metric
-from loopwright.kernel.ratchet.basis import mean_of
+from loopwright.kernel.ratchet.basis import mean_of, noise, values
+from loopwright.kernel.ratchet.bounds import BoundReading
 from loopwright.kernel.ratchet.record import Ratchet, Trial
+from loopwright.kernel.ratchet.robust import less, winsorised
 from loopwright.kernel.ratchet.standing import Standing, simplifies, standing_of
-from loopwright.kernel.ratchet.words import number, to_the_digit
+from loopwright.kernel.ratchet.words import number, one_of, to_the_digit
 from loopwright.kernel.values import Proposal, Verdict
 
 __all__ = ["weigh"]
@@ -38,36 +40,41 @@ def _line(ratchet: Ratchet, metric: Metric, trial: Trial, standing: Standing) ->
     gain, error = standing.gain, standing.error
     step = error or abs(gain)
     if standing.pairs:
-        new, old = mean_of(trial.candidates[: standing.pairs]), mean_of(trial.heads[: standing.pairs])
+        # The means that are shown are those that the gain is the difference of: outliers clipped.
+        old = winsorised(values(trial.heads), noise(ratchet).sd)
+        new = less(old, gain if metric.goal == "min" else -gain)
     else:
         new, old = trial.screen.value, mean_of(ratchet.fresh or trial.heads)
-    start = f"{metric.name} {to_the_digit(new, step)} against {to_the_digit(old, step)}"
-    apart = _apart(gain, error, step)
-    pairs = f" over {standing.pairs} pairs" if standing.pairs else ""
-    chance = f"chance does that in 1 of {number(math.floor(standing.strongest))} trials"
-    needed = f"1 of {number(math.ceil(standing.needed))} was needed" if standing.needed < 1e300 else "none may be false"
-    if standing.answer == "better":
-        return f"{start}: {apart}{pairs}, {chance}" if standing.pairs and ratchet.noisy else f"{start}: {apart}"
+        error = 0.0
+    start = f"{metric.name} {to_the_digit(new, step)} against {to_the_digit(old, step)}: {_apart(gain, error, step)}"
+    if standing.pairs:
+        start += f" over {standing.pairs} pair{'s' if standing.pairs > 1 else ''}"
     if standing.answer == "simpler":
-        return f"{start}: {apart}{pairs}, as good as the head and fewer lines"
+        return f"{start}, as good as the head and fewer lines"
     if standing.answer == "too_small":
-        return f"{start}: {apart}{pairs}, less than min_effect {number(metric.min_effect or 0.0)}"
+        return f"{start}, less than min_effect {number(metric.min_effect or 0.0)}"
     if standing.answer == "out_of_bounds" and standing.bound is not None:
-        bound = standing.bound
-        by = to_the_digit(bound.worse, bound.error or abs(bound.worse))
-        noise = f" ± {number(bound.error)}" if bound.error else ""
-        return f"{start}: {apart}{pairs}, but {bound.name} is worse by {by}{noise}, and {number(bound.worse_by)} is allowed"
+        return f"{start}, but {_over(standing.bound)}"
     if not ratchet.noisy:
-        return f"{start}: {apart}"
+        return start
     if not standing.pairs:
-        return f"{start}: {apart} in its first run, no more were spent on it"
-    if standing.strongest <= 1.5:
-        return f"{start}: {apart}{pairs}, no sign of a gain"
-    return f"{start}: {apart}{pairs}, {chance}, {needed}"
+        return f"{start} in its first run, no more were spent on it"
+    chance = f"chance alone does that in {one_of(math.floor(standing.odds))} trials"
+    if standing.answer == "better":
+        return f"{start}, {chance}"
+    if standing.odds < 2:
+        return f"{start}, no sign of a gain"
+    return f"{start}, {chance}, {one_of(math.ceil(min(1e9, standing.needed)))} was needed"
+
+
+def _over(bound: BoundReading) -> str:
+    step = bound.error or abs(bound.worse)
+    noise = f" ± {to_the_digit(bound.error, step)}" if bound.error else ""
+    return f"{bound.name} is worse by {to_the_digit(bound.worse, step)}{noise}, and {number(bound.worse_by)} is allowed"
 
 
 def _apart(gain: float, error: float, step: float) -> str:
-    if gain == 0:
+    if gain == 0 and error == 0:
         return "no difference"
-    by = to_the_digit(abs(gain), step)
-    return f"{'better' if gain > 0 else 'worse'} by {by}" + (f" ± {number(error)}" if error else "")
+    by = f"{'worse' if gain < 0 else 'better'} by {to_the_digit(abs(gain), step)}"
+    return f"{by} ± {to_the_digit(error, step)}" if error else by

@@ -2,7 +2,7 @@
 
 import math
 
-__all__ = ["number", "to_the_digit"]
+__all__ = ["number", "one_of", "to_the_digit"]
 
 
 def number(value: float) -> str:
@@ -19,3 +19,8 @@ def to_the_digit(value: float, step: float) -> str:
         leading = 0 if value == 0 else math.floor(math.log10(abs(value)))
         return f"{value:.{max(2, min(15, leading + digits + 1))}g}"
     return f"{value:.{max(0, digits)}f}"
+
+
+def one_of(odds: float) -> str:
+    """How rare something is; a million says it."""
+    return "less than 1 of 1,000,000" if odds >= 1e6 else f"1 of {odds:,.0f}"

@@ -24,7 +24,13 @@ def cycle(state: State) -> Ending | None:
         return None
     if state.repeats >= max(limit, 1):
         return Ending("cycle", f"{state.repeats} times in a row only edits that were judged before")
-    return None
+    if polls(state.loop):
+        return None
+    period = period_of([turn.signature for turn in state.turns[-LONGEST_PERIOD * max(limit, 1) :]], limit)
+    if period is None:
+        return None
+    what = "iteration was the same" if period == 1 else f"{period} iterations were the same"
+    return Ending("cycle", f"{limit} times in a row the {what}: what was seen and what was proposed")
 
 
 def polls(loop: Loop) -> bool:

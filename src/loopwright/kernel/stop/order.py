@@ -6,9 +6,11 @@ from typing import Final
 from loopwright.kernel.state import Ending, State
 from loopwright.kernel.stop.caps import iterations, minutes, money
 from loopwright.kernel.stop.cycle import cycle
+from loopwright.kernel.stop.diminishing import diminishing
 from loopwright.kernel.stop.faults import error_rate, repeated_error
 from loopwright.kernel.stop.plateau import plateau
-from loopwright.kernel.stop.said import agreed_impossible, goal, person
+from loopwright.kernel.stop.said import agreed_impossible, goal, person, refused
+from loopwright.kernel.stop.trust import drift, noise
 
 __all__ = ["BETWEEN", "RULES", "check"]
 
@@ -18,16 +20,20 @@ RULES: Final[tuple[Rule, ...]] = (
     goal,
     person,
     agreed_impossible,
+    refused,
     iterations,
     minutes,
     money,
+    noise,
+    drift,
     repeated_error,
     error_rate,
     cycle,
     plateau,
+    diminishing,
 )
 
-BETWEEN: Final = frozenset({iterations, cycle, plateau})
+BETWEEN: Final = frozenset({iterations, noise, drift, cycle, plateau, diminishing})
 """Rules about whole iterations: the one that is planned may still act."""
 
 

@@ -25,7 +25,7 @@ def plateau(state: State) -> Ending | None:
     since = state.iteration - state.last_keep_iteration
     if limit != "auto":
         return Ending("plateau", f"no keep in {count(since, 'iteration')}") if since >= limit else None
-    dry = since
+    dry = min(since, _of_this_rung(state))
     needed = patience(state.kept, state.last_keep_iteration)
     if dry < needed:
         return None
@@ -49,3 +49,13 @@ def patience(kept: int, iterations: int) -> int:
     """
     p = (kept + PRIOR_KEEPS) / (iterations + PRIOR_KEEPS + PRIOR_MISSES)
     return max(FLOOR, math.ceil(math.log(ERROR / (kept + 1)) / math.log1p(-p)))
+
+
+def _of_this_rung(state: State) -> int:
+    """How many of the last iterations in a row were the present rung's."""
+    number = 0
+    for turn in reversed(state.turns):
+        if turn.rung != state.rung:
+            return number
+        number += 1
+    return max(number, state.iteration)

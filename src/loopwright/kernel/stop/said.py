@@ -3,7 +3,7 @@
 from loopwright.kernel.state import Ending, State
 from loopwright.kernel.stop.count import count
 
-__all__ = ["agreed_impossible", "goal", "person"]
+__all__ = ["agreed_impossible", "goal", "person", "refused"]
 
 
 def goal(state: State) -> Ending | None:
@@ -29,3 +29,15 @@ def agreed_impossible(state: State) -> Ending | None:
     Source: ImpossibleBench, where such an exit cut cheating from 54 % to 9 % of conflicting tasks; the proposer's word alone ends nothing.
     """
     return Ending("impossible", state.impossible or "") if state.impossible_agreed else None
+
+
+def refused(state: State) -> Ending | None:
+    """The policy refused `stop.denials` calls since the last keep (default 2).
+
+    One refusal is a mistake that the proposer can learn from; the next says that it is looking for a way around. A call that a person
+    refused is none of the policy's and does not count.
+    """
+    limit = state.loop.stop.denials
+    if limit is not None and state.denials >= max(limit, 1):
+        return Ending("refused", f"the policy refused {count(state.denials, 'call')} since the last keep")
+    return None
