@@ -1,5 +1,6 @@
 """Turns: an iteration costs what it caused, and two iterations are the same exactly when they saw and did the same."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -73,6 +74,23 @@ def test_a_turn_names_the_proposal_that_was_kept_and_bounds_every_word() -> None
     assert turn.title.endswith((" line…", " second…"))
     assert TITLE_CHARS - 8 < len(turn.title) <= TITLE_CHARS
     assert (len(turn.why), turn.offered) == (WHY_CHARS, 2)
+
+
+@pytest.mark.parametrize(("kept", "offered", "title"), [(True, 1, "edit 0"), (True, 2, ""), (False, 2, "edit 0")])
+def test_which_of_several_proposals_was_kept_is_not_guessed(kept: bool, offered: int, title: str) -> None:
+    turn = turn_of(
+        iteration=1,
+        rung=0,
+        kept=kept,
+        gain=None,
+        spend_before=Spend(),
+        spend_now=Spend(),
+        active_ms_before=0,
+        active_ms_now=0,
+        proposals=tuple(proposal(f"d{n}", f"edit {n}") for n in range(offered)),
+        observations=(),
+    )
+    assert turn.title == title
 
 
 def test_the_account_of_the_run_itself_makes_no_two_iterations_different() -> None:

@@ -60,7 +60,10 @@ def turn_of(
     `spend_before`, `active_ms_before`: the run's totals when the iteration before it was decided (0 for the first), so that planning,
     judging and retries are in the cost of the iteration that caused them. `kept_id` names the kept proposal where there were several.
     """
-    chosen = next((p for p in proposals if p.id == kept_id), proposals[0] if proposals else None)
+    chosen = next((p for p in proposals if p.id == kept_id), None)
+    if chosen is None and proposals and (not kept or len(proposals) == 1):
+        # which of several was kept is not guessed
+        chosen = proposals[0]
     return Turn(
         iteration=iteration,
         rung=rung,

@@ -91,7 +91,8 @@ def summarise(
     last = turns[-1] if turns else None
     if last is not None and not last.kept:
         streak = f" ({dry} in a row without a keep)" if dry > 1 else ""
-        tried = f"{veil(last.title)}: {veil(last.why)}" if last.title and last.title not in last.why else veil(last.why)
+        title = "" if last.title in last.why else veil(last.title)
+        tried = ": ".join(word for word in (title, veil(last.why)) if word)
         text += "\n" + _bounded(f"Last tried, not kept{streak}: {tried or 'nothing was proposed'}", LINE_CHARS)
     keeps = [_keep_line(turn, unit, veil) for turn in reversed(turns) if turn.kept]
     reasons = [f"- {_bounded(veil(lesson), LINE_CHARS)}" for lesson in reversed(lessons[-LESSONS_SHOWN:])]
