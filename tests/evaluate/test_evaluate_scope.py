@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loopwright.evaluate import verifiers
+from loopwright.evaluate.changed_lines import ChangedLinesVerifier
 from loopwright.evaluate.protocol import JudgeRequest
 from loopwright.evaluate.scope import ScopeVerifier, out_of_scope
+from loopwright.evaluate.tamper import TamperVerifier
 from loopwright.evaluate.tests import TestsVerifier
 from loopwright.kernel.loop import EvaluatePolicy, Permit, TestsSource
 from loopwright.kernel.values import Verdict
@@ -141,5 +143,11 @@ def test_a_change_that_no_tree_can_have_fails(tmp_path: Path) -> None:
 
 def test_the_chain_begins_with_scope_and_ends_with_the_guard() -> None:
     loop = make_loop(evaluate=EvaluatePolicy(tests=TestsSource("a"), guard=TestsSource("b")))
-    assert [type(v) for v in verifiers(loop)] == [ScopeVerifier, TestsVerifier, TestsVerifier]
-    assert [type(v) for v in verifiers(make_loop(evaluate=EvaluatePolicy()))] == [ScopeVerifier]
+    assert [type(v) for v in verifiers(loop)] == [
+        ScopeVerifier,
+        TamperVerifier,
+        TestsVerifier,
+        ChangedLinesVerifier,
+        TestsVerifier,
+    ]
+    assert [type(v) for v in verifiers(make_loop(evaluate=EvaluatePolicy()))] == [ScopeVerifier, TamperVerifier]

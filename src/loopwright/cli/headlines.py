@@ -1,13 +1,15 @@
 """What a person who watches a run is told: a short line for each event that matters to him, the rest is in `loopwright log`."""
 
 from loopwright.kernel import events as ev
-from loopwright.kernel.values import Escalate, Proposal, Revert, Stop, Verdict
+from loopwright.kernel.values import Escalate, Measure, Proposal, Revert, Stop, Verdict
 from loopwright.views.describe import describe, duration
 from loopwright.views.text import one_line, short_id
 
 __all__ = ["Headlines"]
 
 _NAME_CHARS = 12
+_BEFOREHAND = frozenset({"scope", "tamper"})
+"""Where these pass nothing was run yet: what tells comes later."""
 
 
 class Headlines:
@@ -15,6 +17,7 @@ class Headlines:
 
     def __init__(self) -> None:
         self._proposals: dict[str, Proposal] = {}
+        self._measuring: dict[str, Measure] = {}
 
     def of(self, event: ev.Event, width: int) -> str | None:
         """One line of at most `width` characters; `None` when there is nothing to tell."""
@@ -26,6 +29,8 @@ class Headlines:
 
     def _told(self, body: ev.Body) -> tuple[str, str] | None:
         match body:
+            case ev.Observed(observations=()):
+                return None
             case ev.Observed(observations=seen, spend=spend):
                 return "observed", f"{'; '.join(o.summary for o in seen)} [{duration(spend.wall_ms)}]"
             case ev.Planned(iteration=iteration, plan=plan):
@@ -35,8 +40,24 @@ class Headlines:
                 return "proposed", f"{summary} [{duration(spend.wall_ms)}]"
             case ev.Judged(proposal_id=proposal_id, verdicts=verdicts):
                 deciding = _deciding(verdicts)
+                if deciding.status == "pass" and deciding.verifier in _BEFOREHAND:
+                    return None
                 title = self._title(proposal_id)
                 return ("passes" if deciding.status == "pass" else deciding.status), f"{title}: {deciding.summary}"
+            case ev.ActionIntended(action=action) if isinstance(action.work, Measure):
+                self._measuring[action.id] = action.work
+                return None
+            case ev.Measured(action_id=action_id):
+                return "measured", f"{self._measured(action_id)}: {_in_words(body).partition(': ')[2]}"
+            case ev.Weighed(proposal_id=proposal_id, verdict=verdict):
+                word = (
+                    "better"
+                    if verdict.status == "pass"
+                    else "no better"
+                    if verdict.status == "fail"
+                    else verdict.status
+                )
+                return word, f"{self._title(proposal_id)}: {verdict.summary}"
             case ev.Decided(decision=Revert()):
                 return "reverted", "nothing of this iteration is kept"
             case ev.Decided(decision=Escalate(rung=rung), why=why):
@@ -54,6 +75,16 @@ class Headlines:
             case _:
                 return "note", _in_words(body)
 
+    def _measured(self, action_id: str) -> str:
+        work = self._measuring.pop(action_id, None)
+        if work is None:
+            return action_id
+        if work.purpose != "trial":
+            return {"calibrate": "the base", "confirm": "the new head", "holdout": "held out", "final": "at the end"}[
+                work.purpose
+            ]
+        return "the head beside it" if work.proposal_id is None else self._title(work.proposal_id)
+
     def _title(self, proposal_id: str) -> str:
         found = self._proposals.get(proposal_id)
         return proposal_id if found is None else found.title
@@ -67,6 +98,7 @@ def _in_words(body: ev.Body) -> str:
 def _deciding(verdicts: tuple[Verdict, ...]) -> Verdict:
     """The verdict that settles it: the first that is not a pass, else the last."""
     for verdict in verdicts:
-        if verdict.status != "pass":
+        if verdict.status != "pass" and not verdict.advisory:
             return verdict
-    return verdicts[-1] if verdicts else Verdict("runtime", "fail", "no verifier judged it")
+    deciding = [v for v in verdicts if not v.advisory]
+    return deciding[-1] if deciding else Verdict("runtime", "fail", "no verifier judged it")

@@ -93,7 +93,7 @@ def _style(body: ev.Body) -> str:
             return "green"
         case ev.ActionFailed():
             return "yellow"
-        case ev.Judged() | ev.Planned():
+        case ev.Judged() | ev.Planned() | ev.Measured():
             return "dim"
         case _:
             return ""

@@ -6,7 +6,21 @@ from typing import Annotated
 import typer
 
 from loopwright import __version__
-from loopwright.cli import approvals, audit, control, drill, inspect, maintain, mcp, pay, policy, run, skills
+from loopwright.cli import (
+    approvals,
+    audit,
+    control,
+    drill,
+    inspect,
+    maintain,
+    mcp,
+    pay,
+    policy,
+    quarantine,
+    review,
+    run,
+    skills,
+)
 from loopwright.cli.console import fail, note
 from loopwright.errors import LoopwrightError
 
@@ -38,7 +52,7 @@ def _root(
     """What stands before every verb."""
 
 
-for group in (run, inspect, approvals, control, policy, drill, audit, mcp, skills, pay, maintain):
+for group in (run, inspect, approvals, control, policy, quarantine, review, drill, audit, mcp, skills, pay, maintain):
     group.register(app)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from loopwright.evaluate.changed_lines import ChangedLinesVerifier
 from loopwright.evaluate.protocol import JudgeRequest, Verifier
 from loopwright.evaluate.review.rates import Rates
 from loopwright.evaluate.review.verifier import ReviewVerifier
@@ -15,12 +16,15 @@ __all__ = ["JudgeRequest", "Verifier", "judges", "verifiers"]
 
 
 def verifiers(loop: Loop) -> tuple[Verifier, ...]:
-    """In the order in which they judge, the cheapest first: scope, tamper, tests, guard. Keep them for the whole run: they remember
-    what they measured of a head, and some hold warm processes until they are closed."""
+    """In the order in which they judge, the cheapest first: scope, tamper, tests and what of the change they run, guard.
+
+    Keep them for the whole run: they remember what they measured of a head, and some hold warm processes until they are closed.
+    """
     policy = loop.evaluate
     chain: list[Verifier] = [ScopeVerifier(), TamperVerifier(policy.tamper)]
     if policy.tests is not None:
         chain.append(TestsVerifier(policy.tests, screen=Screen(policy.tests)))
+        chain.append(ChangedLinesVerifier(policy.tests))
     if policy.guard is not None:
         chain.append(TestsVerifier(policy.guard, "guard", screen=Screen(policy.guard, "guard")))
     return tuple(chain)

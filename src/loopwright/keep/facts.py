@@ -15,6 +15,7 @@ from loopwright.kernel.values import BlobRef, StopReason
 from loopwright.suite.report import SuiteReport, TestCase
 from loopwright.views.cost import CostView, cost_view
 from loopwright.views.describe import duration
+from loopwright.views.metric import MetricView, metric_view
 from loopwright.views.run import ProposalView, RunView
 from loopwright.views.text import plain, usd
 from loopwright.views.trajectory import TrajectoryView, trajectory_view
@@ -88,6 +89,8 @@ class Facts:
     tests: TestChange
     cost: CostView
     trajectory: TrajectoryView
+    metric: MetricView | None
+    """What was measured; `None` for a loop without a metric."""
     isolation: str
     limits: tuple[tuple[str, str, str], ...]
     """What is limited, what was used, the limit in words (`not limited`)."""
@@ -116,23 +119,35 @@ class Facts:
 def gather(view: RunView, events: Iterable[Event], blobs: BlobStore) -> Facts:
     """All that a report of this run says; what is no longer in the blob store is left out, never an error."""
     history = list(events)
+    measured = metric_view(history)
     attempts = tuple(_attempt(i.number, p, blobs) for i in view.iterations for p in i.proposals)
     return Facts(
         view=view,
-        headline=headline(view),
+        headline=headline(view, measured),
         attempts=attempts,
         tests=_tests(view, attempts, blobs),
         cost=cost_view(history),
         trajectory=trajectory_view(history),
+        metric=measured,
         isolation=_isolation(view),
         limits=_limits(view),
         commands=_commands(view),
     )
 
 
-def headline(view: RunView) -> str:
-    """The outcome in one sentence."""
+def headline(view: RunView, measured: MetricView | None = None) -> str:
+    """The outcome in one sentence. A metric loop without a target has no goal to reach: what it brought is its outcome."""
     n = len(view.kept)
+    if measured is not None and measured.metric.target is None and view.stop_reason is not None:
+        claim = measured.claim
+        sure = claim is not None and (claim.low > 0 or claim.high < 0)
+        gain = (
+            f"{measured.metric.name} is {'better' if claim.gain > 0 else 'worse'} by {abs(claim.gain):.4g}"
+            if claim and sure
+            else ""
+        )
+        changes = f"{n} change{'s were' if n > 1 else ' was'} kept" if n else "Nothing was kept"
+        return f"{changes}: {gain}." if gain else f"{changes}, and no gain in {measured.metric.name} is claimed."
     kept = f"{n} change{'s were' if n > 1 else ' was'} kept" if n else "nothing was kept"
     if view.stop_reason == "goal":
         return f"The goal is reached: {kept}." if n else "The goal is reached without a change."

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from loopwright.keep.facts import CALLS_SHOWN, Facts
+from loopwright.keep.measured import measured_rows, measured_sentences
 from loopwright.keep.plot import HEIGHT, WIDTH, plot_of
 from loopwright.views.describe import duration
 from loopwright.views.text import one_line, plain, short_id, usd
@@ -28,6 +29,8 @@ def render_html(facts: Facts) -> str:
         facts=facts,
         view=facts.view,
         plot=plot_of(facts),
+        sentences=() if facts.metric is None else tuple(measured_sentences(facts.metric)),
+        rows=tuple(measured_rows(facts)),
         width=WIDTH,
         height=HEIGHT,
         style=style,

@@ -5,6 +5,7 @@ from typing import Final
 
 from loopwright.keep.facts import CALLS_SHOWN, Attempt, Facts
 from loopwright.keep.markup import code, fenced, prose
+from loopwright.keep.measured import measured_rows, measured_sentences
 from loopwright.suite.report import SuiteReport, TestCase
 from loopwright.views.describe import duration
 from loopwright.views.text import short_id, usd
@@ -30,6 +31,7 @@ def _lines(facts: Facts) -> Iterator[str]:
         yield f"**{facts.isolation}**\n"
     yield from _asked(facts)
     yield from _changed(facts)
+    yield from _measured(facts)
     yield from _evidence(facts)
     yield from _tried(facts)
     yield from _cost(facts)
@@ -87,11 +89,33 @@ def _diff(attempt: Attempt) -> str:
     return fenced(attempt.diff, "diff") + more
 
 
+def _measured(facts: Facts) -> Iterator[str]:
+    """Nothing for a loop without a metric."""
+    if facts.metric is None:
+        return
+    yield "## What was measured\n"
+    claim, *rest = measured_sentences(facts.metric)
+    yield f"**{prose(claim)}**\n"
+    yield from (f"- {prose(sentence)}" for sentence in rest)
+    yield ""
+    yield f"| state | {code(facts.metric.metric.name)} | fresh runs | held out |"
+    yield "|---|---:|---:|---:|"
+    for row in measured_rows(facts):
+        yield f"| {_cell(row.state)} | {row.value} | {row.runs} | {row.holdout} |"
+    yield ""
+
+
+def _cell(text: str) -> str:
+    """A title may hold what ends a cell."""
+    return prose(text).replace("|", "\\|")
+
+
 def _evidence(facts: Facts) -> Iterator[str]:
     tests = facts.tests
     yield "## Evidence\n"
     if tests.before is None and tests.after is None:
-        yield "No test report was recorded.\n"
+        if facts.metric is None:
+            yield "No test report was recorded.\n"
     else:
         yield "| tests | passed | failed | errors | skipped | outcome | time |"
         yield "|---|---:|---:|---:|---:|---|---:|"

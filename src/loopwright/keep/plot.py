@@ -1,5 +1,6 @@
 """The picture of a run: a point for each proposal that was judged, and the best that was kept so far. Coordinates only."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,13 +33,15 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """`best` are the corners of the running best as an SVG polyline, empty when nothing was kept."""
+    """`best` are the corners of the running best as an SVG polyline, empty when nothing was kept. `band` is the polygon around it in
+    which two of three runs of the same code fall, empty where there is no noise or none is known."""
 
     measure: str
     points: tuple[Point, ...]
     best: str
     ticks: tuple[Tick, ...]
     summary: str
+    band: str = ""
 
 
 def plot_of(facts: Facts) -> Plot | None:
@@ -48,13 +51,16 @@ def plot_of(facts: Facts) -> Plot | None:
     known = [v for v in (*values, start) if v is not None]
     if all(v is None for v in values):
         return None
-    low, high = min(known), max(known)
+    levels = _levels(facts, judged)
+    sd = (facts.metric.noise_sd or 0.0) if facts.metric is not None else 0.0
+    low, high = _range(known, [v for v in levels if v is not None], sd)
     if low == high:
         low, high = low - 1, high + 1
     xs = [_LEFT + (WIDTH - _LEFT - _RIGHT) * (n + 0.5) / len(judged) for n in range(len(judged))]
 
     def y_of(value: float) -> float:
-        return round(HEIGHT - _BOTTOM - (HEIGHT - _TOP - _BOTTOM) * (value - low) / (high - low), 1)
+        inside = min(max(value, low), high)
+        return round(HEIGHT - _BOTTOM - (HEIGHT - _TOP - _BOTTOM) * (inside - low) / (high - low), 1)
 
     points = tuple(
         Point(
@@ -70,7 +76,10 @@ def plot_of(facts: Facts) -> Plot | None:
     return Plot(
         measure=measure,
         points=points,
-        best=_best(points, values, start, y_of(start) if start is not None else None),
+        best=_steps(points, [None if v is None else y_of(v) for v in levels])
+        if facts.metric is not None
+        else _best(points, values, start, y_of(start) if start is not None else None),
+        band=_band(points, levels, sd, y_of) if sd > 0 else "",
         ticks=tuple(Tick(y_of(v), _number(v)) for v in _marks(low, high)),
         summary=f"{measure} of {len(judged)} judged proposals, {kept} kept",
     )
@@ -78,6 +87,12 @@ def plot_of(facts: Facts) -> Plot | None:
 
 def _measure(facts: Facts, judged: list[Attempt]) -> tuple[str, list[float | None], float | None]:
     """What the picture shows, its value for each proposal, and the value of the base when it is known."""
+    if facts.metric is not None:
+        metric = facts.metric.metric
+        better = "smaller" if metric.goal == "min" else "larger"
+        # A crash has no value, whatever it printed before.
+        measured = [None if a.status == "crash" else a.proposal.measured for a in judged]
+        return f"{metric.name} ({better} is better)", measured, facts.metric.heads[0].mean
     scores = [a.proposal.score for a in judged]
     scored = [v for a in judged for v in a.proposal.verdicts if v.score is not None]
     counts = [float(len(a.suite.ids("passed"))) if a.suite is not None and a.suite.cases else None for a in judged]
@@ -87,6 +102,52 @@ def _measure(facts: Facts, judged: list[Attempt]) -> tuple[str, list[float | Non
         values = [c if s is None else s for s, c in zip(scores, counts, strict=True)]
         return "tests that pass", values, base
     return "score (larger is better)", scores, None
+
+
+def _levels(facts: Facts, judged: list[Attempt]) -> list[float | None]:
+    """Of a metric loop: the mean of the fresh runs of the base, and after each judged proposal that of the head then. What was measured
+    to choose a proposal is no level: the best of many is better than it is."""
+    if facts.metric is None:
+        return []
+    means = {head.proposal_id: head.mean for head in facts.metric.heads}
+    levels: list[float | None] = [facts.metric.heads[0].mean]
+    for attempt in judged:
+        kept = attempt.status == "keep" and means.get(attempt.proposal.id) is not None
+        levels.append(means[attempt.proposal.id] if kept else levels[-1])
+    return levels
+
+
+def _range(known: list[float], levels: list[float], sd: float) -> tuple[float, float]:
+    """What the picture shows. In a metric loop one bad idea may be a hundred times worse than the rest: it lies on the edge then."""
+    low, high = min(known), max(known)
+    if not levels:
+        return low, high
+    middle = sorted(known)[len(known) // 2]
+    usual = sorted(abs(v - middle) for v in known)[len(known) * 3 // 4]
+    room = max(4 * usual, 4 * sd, 1.5 * (max(levels) - min(levels)))
+    low, high = max(low, min(levels) - room), min(high, max(levels) + room)
+    return min(low, min(levels) - sd), max(high, max(levels) + sd)
+
+
+def _steps(points: tuple[Point, ...], ys: list[float | None]) -> str:
+    """The level before the first point, a step at each one that changed it."""
+    return " ".join(f"{x:g},{y:g}" for x, y in _corners(points, ys))
+
+
+def _corners(points: tuple[Point, ...], ys: list[float | None]) -> list[tuple[float, float]]:
+    if not ys or ys[0] is None:
+        return []
+    corners = [(float(_LEFT), ys[0])]
+    for point, y in zip(points, ys[1:], strict=True):
+        if y is not None and y != corners[-1][1]:
+            corners += [(point.x, corners[-1][1]), (point.x, y)]
+    return [*corners, (float(WIDTH - _RIGHT), corners[-1][1])]
+
+
+def _band(points: tuple[Point, ...], levels: list[float | None], sd: float, y_of: Callable[[float], float]) -> str:
+    upper = _corners(points, [None if v is None else y_of(v + sd) for v in levels])
+    lower = _corners(points, [None if v is None else y_of(v - sd) for v in levels])
+    return " ".join(f"{x:g},{y:g}" for x, y in (*upper, *reversed(lower)))
 
 
 def _best(points: tuple[Point, ...], values: list[float | None], start: float | None, start_y: float | None) -> str:

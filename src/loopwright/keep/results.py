@@ -30,12 +30,14 @@ def result_status(proposal: ProposalView) -> ResultStatus | None:
 
 
 def results_tsv(view: RunView) -> str:
-    """The whole file. `commit` is a short id or `-`, `metric` the score or empty; descriptions hold no tab and no line end."""
+    """The whole file. `commit` is a short id or `-`, `metric` what was measured of it (in a metric loop the mean of its
+    runs, in the metric's unit), else the score, or empty; descriptions hold no tab and no line end."""
     rows = [HEADER]
     for proposal in view.proposals:
         status = result_status(proposal)
         if status is not None:
             commit = short_id(proposal.commit) if proposal.commit else "-"
-            metric = "" if proposal.score is None else repr(proposal.score).removesuffix(".0")
+            value = proposal.score if proposal.measured is None else proposal.measured
+            metric = "" if value is None else repr(value).removesuffix(".0")
             rows.append((commit, metric, status, one_line(proposal.title) or "-"))
     return "".join("\t".join(row) + "\n" for row in rows)

@@ -117,6 +117,12 @@ class ProposalView(Value, frozen=True):
         return next((v.score for v in reversed(self.verdicts) if v.score is not None), None)
 
     @property
+    def measured(self) -> float | None:
+        """The mean of its own runs, in the metric's unit; `None` when no run gave a number."""
+        values = [s.sample.value for s in self.samples if s.candidate and s.sample.value is not None]
+        return sum(values) / len(values) if values else None
+
+    @property
     def passed(self) -> bool:
         return bool(self.verdicts) and all(v.status == "pass" or v.advisory for v in self.verdicts)
 
