@@ -22,6 +22,7 @@ __all__ = ["Answer", "Link", "LinkLost", "Start", "Told"]
 _LINE_BYTES = 64 << 20
 _HELLO_S = 60.0
 _DAY_S = 86_400.0
+_END_S = 1.0
 
 
 class LinkLost(Exception):
@@ -189,7 +190,8 @@ class Link:
     async def _stop(self) -> None:
         if self._writer is not None:
             self._writer.close()
-        # It ends by itself when the socket does, unless it is in the middle of a candidate.
+            # It ends by itself when the socket does, unless it is in the middle of a candidate.
+            await asyncio.wait({self._ends}, timeout=_END_S)
         self._ends.cancel()
         with contextlib.suppress(asyncio.CancelledError, Exception):
             await self._ends

@@ -50,7 +50,9 @@ class Head:
 
     def limits_of(self, test: str) -> tuple[float, float]:
         cpu_s, wall_s = self.times.get(test, (0.5, 0.5))
-        return _FACTOR * cpu_s + _CPU_EXTRA_S, _FACTOR * wall_s + _WALL_EXTRA_S
+        # Within a short limit of the whole, one test gets a share of it.
+        cpu_extra_s, wall_extra_s = min(_CPU_EXTRA_S, self.candidate_s / 6), min(_WALL_EXTRA_S, self.candidate_s / 3)
+        return _FACTOR * cpu_s + cpu_extra_s, _FACTOR * wall_s + wall_extra_s
 
     def limits(self) -> Limits:
         return Limits(self.candidate_s, self.candidate_s, self.memory_bytes)
@@ -227,10 +229,9 @@ class Collected:
             return items[: at + 1] if self.head.ordered else [items[at]]
         if run.backwards:
             return items[::-1]
-        if self.head.ordered or not run.first:
+        first, wanted = set(run.first), set(self.head.wanted)
+        if self.head.ordered or run.all or not first | wanted:
             return items
-        first = set(run.first)
-        wanted = set(self.head.wanted)
         front = [i for i in items if i.nodeid in wanted]
         front += [i for i in items if i.nodeid in first and i.nodeid not in wanted]
         there = {id(i) for i in front}

@@ -33,6 +33,7 @@ from .zygote import warm
 __all__ = ["main"]
 
 _Record = dict[str, Any]
+_STARTUP = frozenset({"sitecustomize", "usercustomize"})
 
 
 class _Codes:
@@ -89,6 +90,7 @@ class _Server:
             if request is None:
                 break
             self._host.send(self._try(request["changes"], bool(request["progress"])))
+        self._lose_late()
 
     # --- the head
 
@@ -129,6 +131,8 @@ class _Server:
         if self._refusal:
             self._lose_late()
         warm(self._checkout, answer["modules"], answer["files"])
+        own = {part for path in answer["files"] for part in path.partition(".")[0].split("/")}
+        self._foreign = {name.partition(".")[0] for name in sys.modules} - own
         end_orphans({self._late[0]} if self._late else set())
         spoilt = self._files.back()
         if spoilt:
@@ -236,6 +240,9 @@ class _Server:
 
     def _try(self, changes: list[_Record], progress: bool) -> _Record:
         began = _own_cpu_ms()
+        shadowing = self._shadowing(changes)
+        if shadowing:
+            return {"cold": shadowing}
         why, ready = self._planned(changes)
         if not ready and not self._fork_checked:
             self._check_fork()
@@ -257,6 +264,18 @@ class _Server:
         record["spoilt"] = self._files.back()
         record["cpu_ms"] += _own_cpu_ms() - began
         return record
+
+    def _shadowing(self, changes: list[_Record]) -> "str | None":
+        """A new file can stand before a module that is imported here already: a cold run would import the new one."""
+        for change in changes:
+            parts = change["path"].partition(".")[0].split("/")
+            if _STARTUP & set(parts):
+                return f"{change['path']!r} is imported when Python starts"
+            new = change["data"] is not None and not os.path.exists(change["path"])
+            hidden = [part for part in parts if new and part in self._foreign]
+            if hidden:
+                return f"{change['path']!r} may stand before the module {hidden[0]!r}"
+        return None
 
     def _planned(self, changes: list[_Record]) -> tuple[str, bool]:
         """Whether bodies can be swapped (then the second process waits for the word to go), and why not."""
