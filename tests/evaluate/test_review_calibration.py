@@ -138,21 +138,22 @@ def test_the_tests_prove_defects_and_are_hidden_from_the_judge(tmp_path: Path, b
     sandbox = plain(tmp_path) if backend == "plain" else isolated(tmp_path)
     try:
         shop, tree = site(tmp_path, ANSWER + look, sandbox)
-        found = measure(shop, tree, of=loop(), defects=4)
+        found = measure(shop, tree, of=loop(), defects=2)
     finally:
         sandbox.close()
-    assert [case.said for case in found.cases] == ["accept"] * 8
-    assert found.rates.proved == 4
+    assert [case.said for case in found.cases] == ["accept"] * 4
+    assert found.rates.proved == 2
     assert all(case.line < 18 for case in found.cases if case.defect)
     assert list((tmp_path / "repository/.loopwright/work").iterdir()) == []
 
 
 def test_defects_that_no_test_notices_come_last_and_are_counted_as_that(tmp_path: Path) -> None:
     shop, tree = site(tmp_path, "", more={"tests/test_shop.py": "def test_x(): pass\n", "src/test_inside.py": ""})
-    seeded = asyncio.run(_seeded(shop, tree, loop(), number=3))
-    assert [(s.defect, s.proved) for s in sorted(seeded, key=lambda s: s.defect)] == [(False, False)] * 3 + [
-        (True, False)
-    ] * 3
+    seeded = asyncio.run(_seeded(shop, tree, loop(), number=1))
+    assert [(s.defect, s.proved) for s in sorted(seeded, key=lambda s: s.defect)] == [
+        (False, False),
+        (True, False),
+    ]
 
 
 async def _seeded(shop: Workshop, tree: str, of: Loop, *, number: int = 5, seed: int = 0) -> tuple[Seeded, ...]:

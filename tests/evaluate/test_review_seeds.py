@@ -173,6 +173,12 @@ def test_the_check_of_sameness_sees_what_is_not_the_same(after: str, allowed: Al
     assert not same_program(before, after.encode(), allowed)
 
 
+def test_a_new_constant_that_was_asked_for_by_its_name_is_not_the_same() -> None:
+    before = b"def f():\n    return getattr(m, 'V', 2), 1\n"
+    assert not same_program(before, b"V = 1\n" + before.replace(b", 1", b", V"), Allowed(extracted="V"))
+    assert same_program(before, b"W = 1\n" + before.replace(b", 1", b", W"), Allowed(extracted="W"))
+
+
 def test_the_check_of_sameness_does_not_shout_at_comments() -> None:
     assert same_program(b"x = 1\n", b"# why\nx = (1)\n")
 

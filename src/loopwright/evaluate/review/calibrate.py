@@ -106,7 +106,7 @@ async def _hear(
 
     async def one(number: int, case: Seeded) -> Heard:
         nonlocal done
-        change = change_of(case.seed, tree, shop)
+        change = change_of(case.seed, shop)
         # Nothing in it says which kind of case it is.
         proposal = Proposal(f"p{number}", "command", "a change", "", (change,), f"p{number}", family="none")
         async with slots:

@@ -101,7 +101,7 @@ async def seed_changes(
     return tuple(chosen)
 
 
-def change_of(seed: Seed, tree: str, shop: Workshop) -> Change:
+def change_of(seed: Seed, shop: Workshop) -> Change:
     return Change(seed.path, "100644", shop.blobs.put(seed.content, exact=True))
 
 
@@ -170,7 +170,7 @@ async def _killed(seeds: Sequence[Seed], tests: Tests, tree: str, shop: Workshop
     async def one(seed: Seed) -> bool:
         async with slots:
             with shop.workspace.checkout(tree, "calibrate") as candidate:
-                candidate.apply((change_of(seed, tree, shop),), shop.blobs)
+                candidate.apply((change_of(seed, shop),), shop.blobs)
                 report = await run_suite(tests.source, candidate, shop)
         if not tests.report.cases:
             return report.status != "green"

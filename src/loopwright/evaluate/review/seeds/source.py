@@ -97,7 +97,7 @@ def nodes(root: ast.AST) -> Iterator[ast.AST]:
     """Everything below `root` that an edit may touch, in the order of the text: not what stands in an f-string (Python 3.11 gives it
     wrong places), nor annotations, defaults, decorators, patterns and docstrings, nor what is below a nested function or class."""
     for name, value in ast.iter_fields(root):
-        if name in {"annotation", "returns", "args_annotation", "decorator_list", "pattern", "type_params"}:
+        if name in {"annotation", "returns", "decorator_list", "pattern", "type_params"}:
             continue
         for child in value if isinstance(value, list) else [value]:
             if isinstance(child, ast.JoinedStr | ast.arguments | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
