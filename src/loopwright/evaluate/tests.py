@@ -22,15 +22,14 @@ from loopwright.kernel.values import Verdict
 from loopwright.suite.command import parse
 from loopwright.suite.holdout import NOTHING_HELD, Split, head_split, split
 from loopwright.suite.outcome import CANNOT_COLLECT, decode_suite, describe, last_line, stable, uncollected
-from loopwright.suite.quarantine import PATH, Quarantine, day_of
-from loopwright.suite.quarantine import parse as parse_quarantine
+from loopwright.suite.quarantine import quarantine_of
 from loopwright.suite.report import SuiteReport
 from loopwright.suite.run import run_suite
 from loopwright.workspace.patterns import matches
 from loopwright.workspace.protocol import Candidate
 from loopwright.workspace.workshop import Workshop
 
-__all__ = ["TestsVerifier", "base_quarantine"]
+__all__ = ["TestsVerifier"]
 
 SLOWDOWN = 10
 LEAST_LIMIT_S = 30
@@ -64,7 +63,7 @@ class TestsVerifier:
         undone = tuple(c.path for c in request.proposal.changes if matches(c.path, protect))
         if request.proposal.changes and len(undone) == len(request.proposal.changes):
             return Verdict(self._name, "fail", f"the proposal only edits protected files: {describe(undone)}")
-        quarantine = base_quarantine(request, shop)
+        quarantine = quarantine_of(shop.workspace, request.base_tree, shop.now_ms())  # no proposal decides what counts
         measured = await self._before(request, shop)
         source = _limited(self._source, measured, shop)
         trial = _Trial(request, source, shop, self._split(request, measured, shop))
@@ -148,13 +147,6 @@ class TestsVerifier:
             summary=summary,
             score=float(len(after.ids("passed") | settled.flaky)) if scored else None,
         )
-
-
-def base_quarantine(request: JudgeRequest, shop: Workshop) -> Quarantine:
-    """As the base has it, today: no proposal can let a test count for nothing. Raises: `UsageError`."""
-    today = day_of(shop.now_ms())
-    data = shop.workspace.read(request.base_tree, PATH)
-    return Quarantine(() if data is None else parse_quarantine(data.decode("utf-8", "replace"), today), today)
 
 
 async def _doubt(

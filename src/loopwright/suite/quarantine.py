@@ -1,7 +1,7 @@
 """Tests that are known to be unreliable: they neither fail nor pass anything, for as long as somebody answers for that.
 
 `loops/quarantine.toml` names each with its owner and the day on which it ends. From that day on the test counts again, whatever it does:
-a quarantine that ends by itself cannot become a place where tests are forgotten. Pure; the day is an argument.
+a quarantine that ends by itself cannot become a place where tests are forgotten. The day is an argument.
 """
 
 import datetime as dt
@@ -14,8 +14,9 @@ from loopwright.kernel.values import Value
 from loopwright.policy._toml import Table, nearest, quoted, read_toml
 from loopwright.suite.report import SuiteReport
 from loopwright.suite.subset import without
+from loopwright.workspace.protocol import Workspace
 
-__all__ = ["MAX_DAYS", "PATH", "Entry", "Quarantine", "add", "day_of", "parse", "remove"]
+__all__ = ["MAX_DAYS", "PATH", "Entry", "Quarantine", "add", "day_of", "parse", "quarantine_of", "remove"]
 
 PATH = "loops/quarantine.toml"
 MAX_DAYS = 90
@@ -95,6 +96,14 @@ def _with_names(
 def day_of(at_ms: int) -> dt.date:
     """The day, in UTC, of a time in milliseconds since 1970."""
     return dt.datetime.fromtimestamp(at_ms / 1000, dt.UTC).date()
+
+
+def quarantine_of(workspace: Workspace, tree: str, at_ms: int) -> Quarantine:
+    """The quarantine of a tree, at a time; give it the base's tree, so that no proposal decides which tests count. Empty where the tree
+    has no such file. Raises: `UsageError` for a faulty one."""
+    today = day_of(at_ms)
+    data = workspace.read(tree, PATH)
+    return Quarantine(() if data is None else parse(data.decode("utf-8", "replace"), today), today)
 
 
 def parse(text: str, today: dt.date, *, source: str = PATH) -> tuple[Entry, ...]:

@@ -1,15 +1,16 @@
 """Tests that are there no more: deleted, or renamed, moved or wrapped so that no runner collects them."""
 
-import ast
+import re
 from collections.abc import Iterable, Iterator
 
-from loopwright.evaluate.tamper.code import functions, names_stored, walk
+from loopwright.evaluate.tamper.code import names_stored, walk
 from loopwright.evaluate.tamper.finding import Finding
 from loopwright.evaluate.tamper.scene import Scene, Subject, is_collected
 from loopwright.evaluate.tamper.suites import TestFunction, literals
 
 __all__ = ["gone_tests"]
 
+_DEFINED = re.compile(r"^(?:async )?def (test\w*)\(", re.MULTILINE)
 _MERGED = 0.8
 """So much of a test's literals must stand in the tests that are new or changed for it to count as merged into them."""
 
@@ -36,13 +37,12 @@ def gone_tests(subject: Subject, scene: Scene) -> Iterable[Finding]:
         )
         return
     for test in rest:
-        yield _one(subject, test)
+        yield _one(subject, test, kept)
     yield from _doubled(subject)
 
 
-def _one(subject: Subject, test: TestFunction) -> Finding:
+def _one(subject: Subject, test: TestFunction, kept: set[str]) -> Finding:
     name = test.qualname
-    last = name.rpartition(".")[2]
     now = subject.new_functions.get(name)
     if now is not None:
         return subject.found(
@@ -52,7 +52,7 @@ def _one(subject: Subject, test: TestFunction) -> Finding:
     if again is not None:
         says = f"{name} is now {again.qualname}, which no runner collects; give it its name back"
         return subject.found("tests.uncollected", again.node.lineno, says, "sure")
-    if last in subject.after_text:
+    if _hidden(subject, test, kept):
         return subject.found(
             "tests.uncollected", test.node.lineno, f"{name} stands where no runner collects it; put it back", "sure"
         )
@@ -62,7 +62,10 @@ def _one(subject: Subject, test: TestFunction) -> Finding:
 def _hidden(subject: Subject, test: TestFunction, kept: set[str]) -> bool:
     """Whether the file still defines it, where nobody collects it: in another function, in a class that is none of tests."""
     last = test.qualname.rpartition(".")[2]
-    return f"def {last}(" in subject.after_text and not any(k.rpartition(".")[2] == last for k in kept)
+    defined = f"def {last}("
+    still = subject.after_text.count(defined)
+    there = still > 0 and still >= subject.before_text.count(defined)
+    return there and not any(k.rpartition(".")[2] == last for k in kept)
 
 
 def _elsewhere(test: TestFunction, scene: Scene) -> bool:
@@ -85,24 +88,21 @@ def _elsewhere(test: TestFunction, scene: Scene) -> bool:
 
 
 def _doubled(subject: Subject) -> Iterator[Finding]:
-    """A second definition of the same name hides the first from every runner."""
-    if subject.after is None:
-        return
-    was = set() if subject.before is None else _twice(subject.before.tree.body)
-    for name, line in _twice(subject.after.tree.body) - was:
-        yield subject.found(
-            "tests.shadowed", line, f"{name} is defined twice, so the first one never runs; rename one", "sure"
-        )
+    """A second definition of the same name hides the first from every runner. By the text: the first may be in an untouched part."""
+    was = {name for name, _ in _twice(subject.before_text)}
+    for name, line in _twice(subject.after_text):
+        if name not in was:
+            says = f"{name} is defined twice, so the first one never runs; rename one"
+            yield subject.found("tests.shadowed", line, says, "sure")
 
 
-def _twice(body: list[ast.stmt]) -> set[tuple[str, int]]:
+def _twice(text: str) -> list[tuple[str, int]]:
     seen: set[str] = set()
-    found: set[tuple[str, int]] = set()
-    for name, node, _ in functions(body):
-        if node.name.startswith("test"):
-            if name in seen and not node.decorator_list:
-                found.add((name, node.lineno))
-            seen.add(name)
+    found: list[tuple[str, int]] = []
+    for match in _DEFINED.finditer(text):
+        if match[1] in seen:
+            found.append((match[1], text.count("\n", 0, match.start()) + 1))
+        seen.add(match[1])
     return found
 
 

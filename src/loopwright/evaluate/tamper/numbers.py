@@ -60,23 +60,26 @@ class _Line:
 def forged_numbers(subject: Subject, scene: Scene) -> Iterable[Finding]:
     if not subject.python or subject.kind == "test" or subject.after is None:
         return
-    yield from _seeds(subject, metric=bool(scene.metrics))
+    yield from _seeds(subject, scene)
     for name in scene.metrics:
-        yield from _printed(subject, scene, name)
+        if name in subject.after_text:
+            yield from _printed(subject, scene, name)
     if scene.metrics:
         yield from _cached(subject)
 
 
 def _printed(subject: Subject, scene: Scene, name: str) -> Iterator[Finding]:
-    assert subject.after is not None
-    new = list(_lines(subject.after, name))
-    old = [] if subject.before is None else list(_lines(subject.before, name))
+    before, after = subject.whole
+    if after is None:
+        return
+    new = list(_lines(after, name))
+    old = [] if before is None else list(_lines(before, name))
     had = [line.value for line in old]
     fresh = [line for line in new if line.value not in had]
     for line in fresh:
         if line.by_hand:
             yield subject.found("metric.by_hand", line.line, f"prints {name} by hand; print what was measured", "sure")
-    elsewhere = sum(1 for s in scene.subjects if s is not subject and s.before for _ in _lines(s.before, name))
+    elsewhere = sum(1 for s in scene.subjects if s is not subject for _ in _old_lines(s, name))
     if len(new) > len(old) and fresh and not fresh[-1].by_hand:
         more = bool(old) or not elsewhere
         says = f"prints {name} {'once more' if old else 'in a file that did not'}; print it in one place"
@@ -87,14 +90,19 @@ def _printed(subject: Subject, scene: Scene, name: str) -> Iterator[Finding]:
     for line in new:
         for variable in sorted(line.names):
             given, was = (
-                _constants(subject.after, variable),
-                set() if subject.before is None else _texts(subject.before, variable),
+                _constants(after, variable),
+                set() if before is None else _texts(before, variable),
             )
             for text, at in given:
                 if text not in was:
                     says = f"{variable}, printed as {name}, is set to {text[:40]} by hand; print what was measured"
                     yield subject.found("metric.by_hand", at, says, "sure")
     yield from _picked(subject)
+
+
+def _old_lines(subject: Subject, name: str) -> Iterator[_Line]:
+    before = subject.whole[0] if name in subject.before_text else None
+    return iter(()) if before is None else _lines(before, name)
 
 
 def _lines(code: Code, name: str) -> Iterator[_Line]:
@@ -170,16 +178,17 @@ def _picked(subject: Subject) -> Iterator[Finding]:
             return
 
 
-def _seeds(subject: Subject, *, metric: bool) -> Iterator[Finding]:
+def _seeds(subject: Subject, scene: Scene) -> Iterator[Finding]:
     assert subject.after is not None
     old = [] if subject.before is None else list(_seeded(subject.before))
-    was = {text for text, _ in old}
+    moved = (s.before for s in scene.of("source") if s.before is not None and "seed" in s.before_text)
+    was = {text for code in moved for text, _ in _seeded(code)}
     for text, line in _seeded(subject.after):
         if text in was:
             continue
         what = f"is seeded with {text} now" if not old else f"changes its seed to {text}"
         says = f"chance {what}; the noise must stay what it was"
-        yield subject.found("source.seed", line, says, "likely" if metric or not old else "smell")
+        yield subject.found("source.seed", line, says, "likely" if scene.metrics or not old else "smell")
         return
 
 

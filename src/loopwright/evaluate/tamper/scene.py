@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Protocol
 
+from loopwright.evaluate.tamper.chunks import differing
 from loopwright.evaluate.tamper.code import Code, parse, statements
 from loopwright.evaluate.tamper.finding import Finding
 from loopwright.evaluate.tamper.suites import TestFunction, helpers
@@ -58,11 +59,32 @@ class Subject:
 
     @cached_property
     def before(self) -> Code | None:
-        return parse(self.before_text) if self.python and not self.created else None
+        """The old version, without the parts that the new one has as well (imports stay)."""
+        return self._parsed[0]
 
     @cached_property
     def after(self) -> Code | None:
-        return parse(self.after_text) if self.python and not self.deleted else None
+        return self._parsed[1]
+
+    @cached_property
+    def whole(self) -> tuple[Code | None, Code | None]:
+        """Both versions with all their parts."""
+        return parse(self.before_text) if not self.created else None, parse(
+            self.after_text
+        ) if not self.deleted else None
+
+    @cached_property
+    def _parsed(self) -> tuple[Code | None, Code | None]:
+        if not self.python:
+            return None, None
+        if self.created or self.deleted:
+            return (None if self.created else parse(self.before_text)), (
+                None if self.deleted else parse(self.after_text)
+            )
+        old, new = (parse(text) for text in differing(self.before_text, self.after_text))
+        if old is None or new is None:
+            old, new = parse(self.before_text), parse(self.after_text)
+        return old, new
 
     @cached_property
     def touched(self) -> Touched:
@@ -149,7 +171,7 @@ class Detector(Protocol):
 def is_collected(path: str) -> bool:
     """Whether pytest or unittest would look into a file of this name, with their usual settings."""
     name = path.rpartition("/")[2]
-    return name.endswith(".py") and (name.startswith("test") or name.endswith(("_test.py", "_tests.py")))
+    return name.endswith(".py") and (name.startswith("test") or name.endswith("_test.py"))
 
 
 def kind_of(path: str) -> Kind:
@@ -157,7 +179,7 @@ def kind_of(path: str) -> Kind:
     if name in _CONFIG_NAMES or name.endswith(".pth") or path.startswith((".github/", ".circleci/")):
         return "config"
     stem = name.partition(".")[0]
-    named = name.endswith(_CODE) and (stem.startswith("test_") or stem.endswith(("_test", "_tests")))
+    named = name.endswith(_CODE) and (stem.startswith("test_") or stem.endswith("_test"))
     if (
         named
         or stem in ("test", "tests")

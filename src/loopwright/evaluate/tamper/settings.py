@@ -89,8 +89,10 @@ def _pytest(subject: Subject, name: str, was: str, now: str, line: int) -> Itera
     elif name == "testpaths":
         lost = sorted(set(was.split()) - set(now.split()))
         if lost or (not was and now):
-            what = f"no longer name {', '.join(lost)}" if lost else f"are now only {now}"
-            yield subject.found("config.testpaths", line, f"testpaths {what}, so fewer tests run; name them all")
+            what = f"no longer name {', '.join(lost)}" if lost else f"are now only {' '.join(now.split())}"
+            says = f"testpaths {what}, so fewer tests may run; name them all"
+            deep = any("/" in path.strip("/") or path.endswith(".py") for path in now.split())
+            yield subject.found("config.testpaths", line, says, "likely" if lost or deep else "smell")
     elif name in _COLLECTING:
         yield subject.found("config.collection", line, f"{name} is changed, so other tests are collected; put it back")
     elif name in _STRICT:
@@ -114,7 +116,12 @@ def _coverage(subject: Subject, name: str, was: str, now: str, line: int) -> Ite
         if _number(now) < _number(was):
             yield subject.found("config.coverage", line, f"fail_under sinks from {was} to {now or '0'}; put it back")
     elif name in ("omit", "exclude_lines", "exclude_also") and set(now.split()) - set(was.split()):
-        yield subject.found("config.coverage", line, f"coverage leaves out more: {name}", "smell" if was else "likely")
+        yield subject.found(
+            "config.coverage",
+            line,
+            f"coverage leaves out more: {name}",
+            "likely" if name == "omit" and not was else "smell",
+        )
 
 
 def _ignored_failures(subject: Subject) -> Iterator[Finding]:

@@ -67,7 +67,9 @@ def source_smells(subject: Subject, scene: Scene) -> Iterable[Finding]:
     new = list(_marks(subject, subject.touched.new))
     if not new:
         return
-    old = {(m.rule, m.what) for s in scene.of("source") for m in _marks(s, s.touched.gone)}
+    words = {m.what.rpartition(".")[2] for m in new}
+    others = [s for s in scene.of("source") if s is subject or any(word in s.before_text for word in words)]
+    old = {(m.rule, m.what) for s in others for m in _marks(s, s.touched.gone)}
     for mark in new:
         if (mark.rule, mark.what) not in old:
             yield subject.found(mark.rule, mark.line, mark.says, mark.severity)

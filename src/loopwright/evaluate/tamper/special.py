@@ -1,7 +1,6 @@
 """Special cases made for the tests: an input and an answer that only the tests know, side by side in the code under test."""
 
 import ast
-import re
 from collections.abc import Iterable, Iterator
 
 from loopwright.evaluate.tamper.code import walk
@@ -17,24 +16,21 @@ _MOST = 400
 def special_cases(subject: Subject, scene: Scene) -> Iterable[Finding]:
     if not scene.tests:
         return
-    known = subject.before_text
+    known = "\n".join(s.before_text for s in scene.of("source"))
     for question, answer, line in suspects(subject):
-        if not (_written(question, scene.tests) and _written(answer, scene.tests)):
-            continue
-        if not any(_telling(value) and _written(value, known) for value in (question, answer)):
+        if _side_by_side(question, answer, scene.tests) and not _written(answer, known):
             says = f"answers {answer!r} for {question!r}, a case of the tests; compute it"
             yield subject.found("source.special_case", line, says[:200])
             return
 
 
 def suspects(subject: Subject) -> Iterator[tuple[object, object, int]]:
-    """New pairs of literals that could be a question and its answer, at least one of them telling: `if x == 37: return "…"`, an entry
-    of a table, a `case`."""
+    """New pairs of literals that could be a question and a telling answer: `if x == 37: return "…"`, an entry of a table, a `case`."""
     if not subject.python or subject.kind != "source" or subject.after is None:
         return
     seen = 0
     for question, answer, line in _pairs(subject.touched.new):
-        if _telling(question) or _telling(answer):
+        if _telling(answer) and question not in ("", 0, 1, -1):
             yield question, answer, line
             seen += 1
             if seen >= _MOST:
@@ -50,7 +46,8 @@ def _pairs(nodes: Iterable[ast.stmt]) -> Iterator[tuple[object, object, int]]:
                     yield from _pair(question, answer, node.lineno)
         elif isinstance(node, ast.Dict):
             for key, value in zip(node.keys, node.values, strict=True):
-                if key is not None:
+                # A lower-case word is the name of a field, as in every answer of every program.
+                if key is not None and not (isinstance(key, ast.Constant) and _is_field(key.value)):
                     yield from _pair(key, value, value.lineno)
         elif isinstance(node, ast.match_case):
             for pattern in walk([node.pattern]):
@@ -117,9 +114,42 @@ def _telling(value: object) -> bool:
     return len(value) >= 4 if isinstance(value, str | bytes) else False
 
 
-def _written(value: object, text: str) -> bool:
+def _is_field(value: object) -> bool:
+    return isinstance(value, str) and value.isidentifier() and value.islower()
+
+
+def _side_by_side(question: object, answer: object, tests: str) -> bool:
+    """Whether the two stand within two lines of each other, as in `assert f(37) == "…"`."""
+    for form in _forms(answer):
+        at = tests.find(form)
+        while at >= 0:
+            start = tests.rfind("\n", 0, max(0, tests.rfind("\n", 0, at)))
+            near = tests[max(0, start) : at + len(form) + 200].split("\n")
+            if _ends_well(tests, at, form) and _written(question, "\n".join(near[:5])):
+                return True
+            at = tests.find(form, at + 1)
+    return False
+
+
+def _forms(value: object) -> tuple[str, ...]:
     if isinstance(value, _Display):
-        return re.sub(r"\s", "", value) in re.sub(r"\s", "", text.replace('"', "'"))
+        return (str(value), str(value).replace("'", '"'))
     if isinstance(value, str):
-        return f'"{value}"' in text or f"'{value}'" in text or repr(value) in text
-    return re.search(rf"(?<![\w.]){re.escape(repr(value))}(?![\w.])", text) is not None
+        return (f'"{value}"', f"'{value}'")
+    return (repr(value),)
+
+
+def _ends_well(text: str, at: int, form: str) -> bool:
+    """37 is not in 1374."""
+    around = text[at - 1 : at] + text[at + len(form) : at + len(form) + 1]
+    return not form[0].isdigit() or not any(c.isalnum() or c in "._" for c in around)
+
+
+def _written(value: object, text: str) -> bool:
+    for form in _forms(value):
+        at = text.find(form)
+        while at >= 0:
+            if _ends_well(text, at, form):
+                return True
+            at = text.find(form, at + 1)
+    return False

@@ -77,6 +77,11 @@ _GRAVE: Final = frozenset(
         "pytest_generate_tests",
     }
 )
+_HOOKS: Final = _GRAVE | {
+    "pytest_configure", "pytest_addoption", "pytest_sessionstart", "pytest_plugin_registered", "pytest_addhooks", "pytest_fixture_setup",
+    "pytest_runtest_teardown", "pytest_runtest_logstart", "pytest_terminal_summary", "pytest_report_header", "pytest_warning_recorded",
+    "pytest_collectstart", "pytest_collectreport", "pytest_cmdline_parse", "pytest_fixture_post_finalizer", "pytest_collect_directory",
+}  # fmt: skip
 _LEAVING_OUT = ("collect_ignore", "collect_ignore_glob")
 
 
@@ -98,7 +103,7 @@ def startup_files(subject: Subject, scene: Scene) -> Iterable[Finding]:
         yield from _shadow(subject, scene)
     if subject.after is not None:
         yield from _hooks(subject)
-        yield from _names(subject)
+        yield from _names(subject, scene)
 
 
 def _shadow(subject: Subject, scene: Scene) -> Iterator[Finding]:
@@ -118,18 +123,18 @@ def _shadow(subject: Subject, scene: Scene) -> Iterator[Finding]:
 
 def _hooks(subject: Subject) -> Iterator[Finding]:
     """A plugin may have hooks; one more in it is worth a look, in a conftest or a module that had none it is an intrusion."""
-    plugin = subject.name != "conftest.py" and any(n.startswith("pytest_") for n in subject.old_functions)
+    plugin = subject.name != "conftest.py" and "\ndef pytest_" in subject.before_text
     for name, function in subject.new_functions.items():
         old = subject.old_functions.get(name)
-        if not name.startswith("pytest_") or "." in name or (old is not None and old.body_key == function.body_key):
+        if name not in _HOOKS or (old is not None and old.body_key == function.body_key):
             continue
-        grave = name in _GRAVE or not subject.name.startswith("conftest")
+        grave = name in _GRAVE or subject.name != "conftest.py"
         says = f"{'changes' if old else 'brings'} the hook {name}, which can change what tests report; take it out"
         severity = "smell" if plugin else "likely" if grave and old else "sure" if grave else "smell"
         yield subject.found("startup.hook", function.node.lineno, says, severity)  # type: ignore[arg-type]
 
 
-def _names(subject: Subject) -> Iterator[Finding]:
+def _names(subject: Subject, scene: Scene) -> Iterator[Finding]:
     assert subject.after is not None
     conftest = subject.name == "conftest.py"
     for node in subject.touched.new:
@@ -149,8 +154,10 @@ def _names(subject: Subject) -> Iterator[Finding]:
             elif name == "pytest_plugins" and subject.kind != "source":
                 yield subject.found("startup.plugins", node.lineno, "pytest_plugins loads more code into the tests")
     grave = subject.name in ("__init__.py", "conftest.py") or subject.kind == "test"
-    for what, line in _path_tricks(subject, subject.touched.new):
-        if not any(what == was for was, _ in _path_tricks(subject, subject.touched.gone)):
+    tricks = list(_path_tricks(subject, subject.touched.new))
+    had = {was for s in scene.subjects if tricks and s.before for was, _ in _path_tricks(s, s.touched.gone)}
+    for what, line in tricks:
+        if what not in had:
             says = f"{what} changes where modules come from; import the real ones"
             yield subject.found("startup.path", line, says, "likely" if grave or what != "sys.path" else "smell")
 

@@ -228,7 +228,7 @@ def _holds_tests(owner: ast.ClassDef | None) -> bool:
     for node in owner.body:
         if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__test__" for t in node.targets):
             return not (isinstance(node.value, ast.Constant) and node.value.value is False)
-    if owner.bases:
+    if any(dotted(base, {}) != "object" for base in owner.bases):
         return True
     constructed = any(isinstance(n, ast.FunctionDef) and n.name in ("__init__", "__new__") for n in owner.body)
     return owner.name.startswith("Test") and not constructed
@@ -249,13 +249,11 @@ def _strength(test: ast.expr) -> int:
         case ast.Compare(left=left, ops=[op], comparators=[right]):
             if ast.dump(left) == ast.dump(right) and not any(isinstance(n, ast.Call) for n in walk([left])):
                 return 0
-            if isinstance(op, ast.Eq):
+            if isinstance(left, ast.Call) and dotted(left.func, {}) == "type":
+                return WEAK  # as much as isinstance says
+            if isinstance(op, ast.Eq | ast.Is):
                 return STRONG
-            if isinstance(op, ast.Is):
-                return STRONG
-            if isinstance(op, ast.IsNot):
-                return WEAK
-            return MEDIUM
+            return WEAK if isinstance(op, ast.IsNot) else MEDIUM
         case ast.Compare():
             return MEDIUM
         case ast.Call(func=ast.Name(id="isinstance" | "hasattr" | "callable")):

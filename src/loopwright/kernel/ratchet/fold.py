@@ -47,7 +47,7 @@ def settled(ratchet: Ratchet, metric: Metric, verdict: Verdict) -> Ratchet:
     standing = standing_of(ratchet, metric, trial, simpler=True)
     fields: dict[str, object] = {"trial": None, "noises": _noises_after(ratchet, metric, trial)}
     discovered = verdict.status == "pass" and standing.answer == "better"
-    if trial.candidates or trial.heads:
+    if ratchet.noisy and (trial.candidates or trial.heads):
         fields["account"] = charged(ratchet.account, metric, discovered=discovered)
     if verdict.status == "pass" and trial.screen is not None:
         passed = Passed(trial.screen.value, None if discovered else standing.slip)

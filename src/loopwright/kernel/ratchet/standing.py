@@ -90,7 +90,7 @@ def standing_of(ratchet: Ratchet, metric: Metric, trial: Trial | None, *, simple
 def _exact(ratchet: Ratchet, metric: Metric, trial: Trial, *, simpler: bool) -> Standing:
     assert trial.screen is not None
     gain = gain_between(trial.screen.value, mean_of(ratchet.fresh or trial.heads), metric.goal)
-    slip = Slip(ratchet.slip.total + gain, ratchet.slip.error)
+    slip = Slip(ratchet.slip.total + min(0.0, gain), ratchet.slip.error)
     smallest = metric.min_effect or 0.0
     answer: Answer = "not_better"
     if gain > 0 and gain >= smallest:
@@ -138,7 +138,7 @@ def _screened(ratchet: Ratchet, metric: Metric, trial: Trial, sd: float, *, simp
     assert trial.screen is not None
     gain = gain_between(trial.screen.value, mean_of(ratchet.fresh), metric.goal)
     standing = Standing("not_better", None, 0, gain, sd * math.sqrt(1 + 1 / len(ratchet.fresh)))
-    if gain < 0 or (gain == 0 and not simpler):
+    if gain < min(0.0, _equal_from(ratchet, metric, sd)) if simpler else gain <= 0:
         return standing
     broken = _broken(ratchet, metric, trial)
     return None if broken is None else replace(standing, answer="out_of_bounds", bound=broken)
@@ -162,7 +162,7 @@ def _weighed(ratchet: Ratchet, metric: Metric, differences: list[float], sd: flo
     # A candidate may be noisier than what is known: its own pairs have a say in the error that is shown.
     own = pooled(pair_sd, PRIOR_DOF, spread(differences, pair_sd), max(0, pairs - 1))
     error = own / math.sqrt(pairs) if pairs else pair_sd
-    slip = Slip(ratchet.slip.total + (gain or 0.0), math.hypot(ratchet.slip.error, error))
+    slip = Slip(ratchet.slip.total + min(0.0, gain or 0.0), math.hypot(ratchet.slip.error, error))
     return Standing(None, None, pairs, gain, error, odds, needed, slip)
 
 
@@ -171,23 +171,26 @@ def _or_simpler(
 ) -> Standing:
     """Equal is decided once, when all pairs are there: looking again and again would find it sooner or later.
 
-    It is the sum of all simplifications since the last real gain that must be equal, so that many small losses find no way in.
+    It is the sum of all simplifications since the last real gain that must be equal, so that many small losses find no way in. One that
+    looked better gives the next ones no credit: it was chosen among many for looking well.
     """
     if not simpler:
         return otherwise
-    margin = metric.min_effect or EQUAL_SDS * sd
     left = metric.pairs - otherwise.pairs
     if left <= 0:
-        if otherwise.slip.total - EQUAL_Z * otherwise.slip.error >= -margin:
+        if (otherwise.gain or 0.0) >= _equal_from(ratchet, metric, sd):
             return _bounded(ratchet, metric, trial, replace(otherwise, answer="simpler"))
         return otherwise
     # Would the remaining pairs of an equal candidate still get there, with the luck that one in ten has?
-    pair_sd = sd * ROOT_OF_TWO
-    error = math.hypot(ratchet.slip.error, pair_sd / math.sqrt(metric.pairs))
-    wanted = EQUAL_Z * error - margin - ratchet.slip.total
     sure = (otherwise.gain or 0.0) * (otherwise.pairs / metric.pairs)
-    luck = LUCK_Z * pair_sd * math.sqrt(left) / metric.pairs
-    return _ask(trial, otherwise) if sure + luck > wanted else otherwise
+    luck = LUCK_Z * sd * ROOT_OF_TWO * math.sqrt(left) / metric.pairs
+    return _ask(trial, otherwise) if sure + luck > _equal_from(ratchet, metric, sd) else otherwise
+
+
+def _equal_from(ratchet: Ratchet, metric: Metric, sd: float) -> float:
+    """The mean of all pairs from which on a simplification is as good as the head; negative where the margin is wider than the noise."""
+    error = math.hypot(ratchet.slip.error, sd * ROOT_OF_TWO / math.sqrt(max(1, metric.pairs)))
+    return EQUAL_Z * error - (metric.min_effect or EQUAL_SDS * sd) - ratchet.slip.total
 
 
 def _bounded(ratchet: Ratchet, metric: Metric, trial: Trial, standing: Standing) -> Standing:
