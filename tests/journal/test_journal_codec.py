@@ -53,7 +53,12 @@ def test_an_event_is_encoded_as_rfc_8785_says_and_decodes_to_itself(
 
 
 def test_only_kinds_that_can_hold_a_float_take_the_general_encoder() -> None:
-    assert {kind.__name__ for kind in BODY_TYPES if can_hold_float(kind)} == {"RunStarted", "Judged"}
+    assert {kind.__name__ for kind in BODY_TYPES if can_hold_float(kind)} == {
+        "RunStarted",
+        "Judged",
+        "Measured",
+        "Weighed",
+    }
     assert can_hold_float(RunStarted)
 
 
@@ -93,14 +98,29 @@ def _script(name: str) -> ModuleType:
     return module
 
 
-def test_events_of_version_1_are_read_as_they_were_meant() -> None:
-    v1 = _script("make_v1")
-    lines = v1.PLACE.read_bytes().splitlines()
-    assert [decode(line, "").body for line in lines] == list(v1.EVENTS)
-    assert {kind_of(body) for body in v1.EVENTS} == {kind.__struct_config__.tag for kind in BODY_TYPES}
+@pytest.mark.parametrize("name", ["make_v1", "make_v2"])
+def test_events_of_every_version_are_read_as_they_were_meant(name: str) -> None:
+    made = _script(name)
+    lines = made.PLACE.read_bytes().splitlines()
+    assert [decode(line, "").body for line in lines] == list(made.EVENTS)
     rows = [(seq, line, digest_of(line)) for seq, line in enumerate(lines, 1)]
-    head = Head(v1.RUN_ID, len(rows), rows[-1][2], v1.START_MS, v1.START_MS + len(rows) - 1)
+    head = Head(made.RUN_ID, len(rows), rows[-1][2], made.START_MS, made.START_MS + len(rows) - 1)
     assert verify(rows, head).ok
+
+
+def test_every_kind_of_event_was_stored_once() -> None:
+    """What is not in these files could change its meaning unseen."""
+    stored = {kind_of(body) for name in ("make_v1", "make_v2") for body in _script(name).EVENTS}
+    assert stored == {kind.__struct_config__.tag for kind in BODY_TYPES}
+
+
+def test_a_run_of_version_1_ends_by_the_rules_that_it_had() -> None:
+    """Rules that came later would end its replay at another event."""
+    began = _script("make_v1").EVENTS[0]
+    line = _script("make_v1").PLACE.read_bytes().splitlines()[0]
+    stop = decode(line, "").body.loop.stop  # type: ignore[union-attr]
+    assert stop == began.loop.stop
+    assert (stop.drift, stop.disagreements, stop.denials) == (None, None, None)
 
 
 def _stored(version: int, body: dict[str, object]) -> bytes:
@@ -114,11 +134,15 @@ def test_an_older_event_climbs_every_step_up_to_the_present_version() -> None:
         ("run_stopped", 0): lambda body: {"type": "run_paused", "why": body["reason"]},
         ("run_paused", 1): lambda body: {"type": "run_paused", "why": "a step too far"},
     }
-    assert decode(_stored(0, {"type": "run_stopped", "reason": "x", "gone": 1}), "", upcasters=steps).body == RunPaused(
-        "x"
-    )
-    assert decode(_stored(-1, {"type": "run_halted", "note": "y"}), "", upcasters=steps).body == RunPaused("y")
-    assert decode(_stored(0, {"type": "run_paused", "why": "same"}), "", upcasters=steps).body == RunPaused("same")
+    assert decode(
+        _stored(0, {"type": "run_stopped", "reason": "x", "gone": 1}), "", upcasters=steps, schema_version=1
+    ).body == RunPaused("x")
+    assert decode(
+        _stored(-1, {"type": "run_halted", "note": "y"}), "", upcasters=steps, schema_version=1
+    ).body == RunPaused("y")
+    assert decode(
+        _stored(0, {"type": "run_paused", "why": "same"}), "", upcasters=steps, schema_version=1
+    ).body == RunPaused("same")
 
 
 def test_an_older_event_without_its_upcaster_is_not_guessed_at() -> None:
@@ -138,7 +162,7 @@ def test_the_present_version_is_read_by_a_later_one_through_its_upcaster() -> No
 
 def test_an_event_of_a_later_version_is_refused_with_the_way_out() -> None:
     data = _stored(SCHEMA_VERSION + 6, {"type": "of_tomorrow"})
-    with pytest.raises(JournalTooNew, match=r"newer loopwright \(schema 7, this one knows 1\): upgrade loopwright"):
+    with pytest.raises(JournalTooNew, match=r"newer loopwright \(schema 8, this one knows 2\): upgrade loopwright"):
         decode(data, "")
 
 

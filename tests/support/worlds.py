@@ -16,6 +16,7 @@ from loopwright.kernel.values import (
     Evaluate,
     KeepProposal,
     MakePlan,
+    Measure,
     Observation,
     Observe,
     Plan,
@@ -106,6 +107,8 @@ class World:
                 status = "pass" if good else self.rng.choice(["fail", "crash", "inconclusive"])
                 verdict = Verdict("tests", status, status, float(self.rng.randrange(5)))  # type: ignore[arg-type]
                 return ev.Judged(action_id, proposal_id, (verdict,), spend)
+            case Measure():
+                raise AssertionError("a loop of these worlds has no metric")
             case KeepProposal(proposal_id=proposal_id, iteration=iteration):
                 commit = f"{state.kept:040x}"
                 return ev.Kept(action_id, proposal_id, iteration, commit, commit, spend)

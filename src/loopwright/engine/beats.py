@@ -1,5 +1,6 @@
 """The one place that composes the beats: which observer, planner, proposer and verifiers a loop has, and what each is given."""
 
+import asyncio
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -123,8 +124,14 @@ class Beats:
             proposal=state.proposal(proposal_id),
             observations=state.observations,
         )
+        if stage == "review":
+            # All of them, whatever the others say: two that contradict each other are more than one that refuses.
+            asked = (judge.judge(request, shop) for judge in self._judges(state, shop))
+            return tuple(await asyncio.gather(*asked))
+        if self._verifiers is None:
+            self._verifiers = verifiers(state.loop)
         verdicts: list[Verdict] = []
-        for verifier in self._verifiers_of(state, stage, shop):
+        for verifier in self._verifiers:
             verdict = await verifier.judge(request, shop)
             verdicts.append(verdict)
             if not verdict.advisory and verdict.status not in ("pass", "ask"):
@@ -171,7 +178,7 @@ class Beats:
         runtime says of the run so far."""
         drawn = _split(state, shop)
         seen = tuple(shown_observation(o, drawn, shop.blobs) for o in state.observations)
-        if state.iteration > 0 or state.claims:
+        if state.iteration > 0:
             seen = (
                 *seen,
                 progress(
@@ -179,7 +186,7 @@ class Beats:
                     f"{shop.action_id}.progress",
                     shop.now_ms(),
                     shop.blobs,
-                    claimed_done=state.claims > 0,
+                    claimed_done=state.refuted,
                     seen=seen,
                     hidden=tuple(drawn.held),
                 ),
@@ -209,16 +216,11 @@ class Beats:
         )
         return (*seen, measured)
 
-    def _verifiers_of(self, state: State, stage: Literal["check", "review"], shop: Workshop) -> tuple[Verifier, ...]:
-        if stage == "review":
+    def _judges(self, state: State, shop: Workshop) -> tuple[Verifier, ...]:
+        def read(path: str) -> bytes | None:
+            return shop.workspace.read(state.base_tree, path)
 
-            def read(path: str) -> bytes | None:
-                return shop.workspace.read(state.base_tree, path)
-
-            return judges(state.loop, lambda review: load_rates(self._runtime_dir, review, read))
-        if self._verifiers is None:
-            self._verifiers = verifiers(state.loop)
-        return self._verifiers
+        return judges(state.loop, lambda review: load_rates(self._runtime_dir, review, read))
 
     async def close(self) -> None:
         """Ends what verifiers keep warm; they begin anew when they are asked again."""

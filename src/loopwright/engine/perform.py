@@ -14,6 +14,8 @@ from loopwright.engine.boundary import Boundary
 from loopwright.engine.site import Site
 from loopwright.engine.trials import trials_of
 from loopwright.errors import ActionError, LoopwrightError
+from loopwright.evaluate.review.evidence import review_spend
+from loopwright.evaluate.review.family import rung_family
 from loopwright.kernel import events as ev
 from loopwright.kernel.state import State, beat_of
 from loopwright.kernel.values import (
@@ -134,8 +136,12 @@ class SitePerformer:
                 result = await self._beats.propose(
                     state, action.work, shop, trials=lambda: trials_of(events(self._run_id))
                 )
+                family = rung_family(state.loop.act[action.work.rung])
                 proposals = tuple(
-                    _counted(msgspec.structs.replace(proposal, id=f"{action.id}.{number}"), shop)
+                    _counted(
+                        msgspec.structs.replace(proposal, id=f"{action.id}.{number}", family=proposal.family or family),
+                        shop,
+                    )
                     for number, proposal in enumerate(result.proposals[: action.work.batch], 1)
                 )
                 return ev.Proposed(
@@ -151,7 +157,8 @@ class SitePerformer:
                 )
             case Evaluate(proposal_id=proposal_id, stage=stage):
                 verdicts: tuple[Verdict, ...] = await self._beats.evaluate(state, proposal_id, stage, shop)
-                return ev.Judged(action.id, proposal_id, verdicts, _wall(started_s))
+                judged = review_spend(verdicts, shop.blobs).plus(_wall(started_s))
+                return ev.Judged(action.id, proposal_id, verdicts, judged)
             case Measure():
                 sample = await self._beats.measure(state, action.work, shop)
                 return ev.Measured(action.id, sample, _wall(started_s))

@@ -6,13 +6,14 @@ reading, a newer one is refused. Stored bytes are never rewritten.
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 import rfc8785
 
 from loopwright.errors import JournalCorrupt, JournalError, JournalTooNew
+from loopwright.journal.upcasts import ANY_KIND, UPCASTERS, Upcaster, Upcasters
 from loopwright.journal.walk import can_hold_float, holds_float, map_text
 from loopwright.kernel.events import SCHEMA_VERSION, Body, Event, kind_of
 from loopwright.kernel.values import Value
@@ -30,17 +31,6 @@ __all__ = [
     "too_new",
     "without_surrogates",
 ]
-
-Upcaster = Callable[[dict[str, object]], dict[str, object]]
-"""Takes the JSON object of a body (with its `type`) at one version and returns it at the next."""
-
-ANY_KIND: Final = "*"
-"""In place of a kind: the upcaster is for every event of that version and runs before the one of the kind."""
-
-Upcasters = Mapping[tuple[str, int], Upcaster]
-
-UPCASTERS: Final[Upcasters] = {}
-"""`(kind or ANY_KIND, version)` → how a body of that version becomes one of the next. Without an entry it stays as it is."""
 
 
 class _Envelope(Value, frozen=True):

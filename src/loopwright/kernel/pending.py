@@ -11,7 +11,7 @@ from loopwright.kernel import events as ev
 from loopwright.kernel import ratchet
 from loopwright.kernel.decide import best_of, decide, question_about
 from loopwright.kernel.state import ABOUT_PROPOSAL, Ending, State, apply, trial_of
-from loopwright.kernel.stop import EXIT_CODES, check, person, reserve_for
+from loopwright.kernel.stop import EXIT_CODES, asks_for_person, check, person, reserve_for
 from loopwright.kernel.values import (
     Action,
     Check,
@@ -112,13 +112,14 @@ def _planning(state: State) -> tuple[Command, ...]:
             ending = Ending("cannot_observe" if state.iteration == 0 else "failed", last.message)
         else:
             ending = Ending("failed", f"no plan can be made: {last.message}")
+    if ending is not None and ending.reason == "plateau" and state.rung + 1 < len(state.loop.act):
+        # A standstill is one of the rung that stands still: a stronger one may go on from here.
+        return _escalate(state, ending.why)
     if ending is not None:
         return _stop(ending)
     if (purpose := _wanted_of_head(state)) is not None:
         return _perform(state, Measure(state.head_tree, None, purpose), "read")
-    limit = state.loop.stop.disagreements
-    if limit is not None and state.disagreements >= limit:
-        question = f"The judges contradicted each other {state.disagreements} times in a row: approve to go on, deny to end the run."
+    if (question := asks_for_person(state)) is not None:
         return (Record(ev.Asked(f"q{state.asked + 1}", question, "disagreement")),)
     if state.claims >= CLAIMS:
         return _escalate(

@@ -145,7 +145,9 @@ class State(Value, frozen=True):
     impossible: str | None = None
     impossible_agreed: bool = False
     done: bool = False
-    """The rung says that nothing is left to do, and nobody looked yet; `claims` is how often it said so in vain for this head."""
+    """The rung says that nothing is left to do, and nobody looked yet; `refuted`: the last thing that it said was that, and it was not
+    so; `claims` is how often it said so in vain for this head."""
+    refuted: bool = False
     claims: int = 0
     ratchet: Ratchet | None = None
     """What was measured; `None` for a loop without a metric."""
@@ -409,7 +411,7 @@ def _observed(state: State, body: ev.Observed) -> Fields:
         seen = "; ".join(o.summary for o in body.observations) or "nothing can tell"
         answer = f"the rung said that it is done; the check says: {seen}"
         fields.update(done=False, lessons=(*state.lessons, answer)[-LESSON_WINDOW:])
-        fields["claims"] = state.claims + (0 if body.goal_met else 1)
+        fields.update(claims=state.claims + (0 if body.goal_met else 1), refuted=not body.goal_met)
     return fields
 
 
@@ -443,6 +445,7 @@ def _proposed(state: State, body: ev.Proposed) -> Fields:
         memory=body.memory,
         impossible=body.impossible,
         done=body.done and not body.proposals,
+        refuted=False,
         tried=(*state.tried, *fresh)[-TRIED_WINDOW:],
         repeats=state.repeats + 1 if stale else 0,
     )

@@ -42,7 +42,7 @@ def noop_loop(iterations: int) -> Loop:
         observe=(source,),
         act=(CommandRung("true"),),
         evaluate=EvaluatePolicy(tests=source),
-        stop=StopRules(),
+        stop=StopRules(plateau=None),
         budget=Budget(iterations=iterations),
         permit=Permit(),
         deliver="file",
