@@ -5,13 +5,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from loopwright.evaluate.changed_lines import ChangedLinesVerifier
 from loopwright.evaluate.protocol import JudgeRequest
 from loopwright.kernel.loop import EvaluatePolicy, TestsSource
-from loopwright.kernel.values import Change, Verdict
+from loopwright.kernel.values import Change, Observation, Verdict
 from loopwright.sandbox.protocol import Sandbox
+from loopwright.suite.command import parse
+from loopwright.suite.report import SuiteReport
 from loopwright.workspace.workshop import Workshop
 from support.judging import make_loop, make_proposal
 from support.repositories import added, deleted
@@ -97,6 +100,19 @@ def test_a_change_without_python_code_costs_no_run(site: tuple[Workshop, str]) -
         shop, tree, added(shop.blobs, "src/fees.py", f"# why\n{FILES['src/fees.py']}"), source=nothing, least=1.0
     )
     assert (verdict.status, verdict.summary) == ("pass", "changes no line of Python code")
+
+
+def test_a_remark_does_not_cost_another_run_of_a_long_suite(site: tuple[Workshop, str]) -> None:
+    shop, tree = site
+    tests = pytest_source()
+    report = SuiteReport(parse(tests.run).argv, "green", 0, 121_000, (), (), "")
+    content = shop.blobs.put(msgspec.json.encode(report), "application/json")
+    seen = Observation("o1", "tests", 0, content, "untrusted", "")
+    edit = make_proposal(added(shop.blobs, "src/fees.py", EDIT))
+    for least, status in ((None, "inconclusive"), (0.1, "pass")):
+        loop = make_loop(evaluate=EvaluatePolicy(tests=tests, changed_lines=least))
+        request = JudgeRequest(tree, tree, loop, edit, (seen,))
+        assert asyncio.run(ChangedLinesVerifier(tests).judge(request, shop)).status == status
 
 
 @pytest.mark.parametrize(

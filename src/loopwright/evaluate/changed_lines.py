@@ -11,8 +11,10 @@ from loopwright.errors import WorkspaceError
 from loopwright.evaluate.protocol import JudgeRequest
 from loopwright.kernel.loop import TestsSource
 from loopwright.kernel.values import Verdict
+from loopwright.suite.command import parse
 from loopwright.suite.coverage import Changed, changed_lines, not_run
 from loopwright.suite.coverage_run import Lines, lines_run
+from loopwright.suite.outcome import decode_suite
 from loopwright.workspace.patterns import matches
 from loopwright.workspace.protocol import Candidate
 from loopwright.workspace.workshop import Workshop
@@ -20,6 +22,8 @@ from loopwright.workspace.workshop import Workshop
 __all__ = ["ChangedLinesVerifier"]
 
 NAME = "changed lines"
+MOST_ADVISORY_S = 120
+"""A remark is not worth another run of a suite that takes longer."""
 _TESTS = ("test_*.py", "*_test.py", "conftest.py")
 """Lines of tests are run by themselves."""
 
@@ -38,6 +42,11 @@ class ChangedLinesVerifier:
         total = sum(len(c.spans) for c in changed.values())
         if not total:
             return Verdict(NAME, "pass", "changes no line of Python code", advisory=advisory)
+        if advisory and (taken_s := self._usual_s(request, shop)) > MOST_ADVISORY_S:
+            long = f"the tests take {taken_s:.0f} s; set evaluate.changed_lines to have them run once more"
+            return Verdict(
+                NAME, "inconclusive", f"which changed lines the tests run was not looked at: {long}", advisory=True
+            )
         shop.progress(f"running the tests once more to see which of {total} changed lines they run")
         try:
             lines = await lines_run(self._source, tuple(changed), lambda: _copy(request, shop), shop)
@@ -56,6 +65,12 @@ class ChangedLinesVerifier:
             return Verdict(NAME, "fail", f"{said}{asked}{left}; change less, or what the tests come by")
         cost = f" (one more run of the tests, {lines.wall_ms / 1000:.1f} s)"
         return Verdict(NAME, "pass", f"{said}{left}{cost}", advisory=advisory)
+
+    def _usual_s(self, request: JudgeRequest, shop: Workshop) -> float:
+        """How long the tests took on the head; 0 where nobody observed it."""
+        reports = (decode_suite(observation, shop.blobs) for observation in request.observations)
+        argv = parse(self._source.run).argv
+        return next((r.wall_ms / 1000 for r in reports if r is not None and r.command == argv), 0.0)
 
 
 def _changed(request: JudgeRequest, shop: Workshop) -> dict[str, Changed]:

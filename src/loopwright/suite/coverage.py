@@ -8,6 +8,7 @@ from difflib import SequenceMatcher
 __all__ = ["Changed", "changed_lines", "not_run"]
 
 _Span = tuple[int, int]
+_LONG_LINES = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,9 @@ def not_run(changed: Changed, ran: frozenset[int]) -> tuple[int, ...]:
 
 def _written(old: list[str], new: list[str]) -> set[int]:
     written: set[int] = set()
-    for kind, _, _, start, end in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+    # In long files lines that stand there often are passed over: comparing each with each takes the square of their number.
+    matcher = SequenceMatcher(None, old, new, autojunk=len(new) > _LONG_LINES)
+    for kind, _, _, start, end in matcher.get_opcodes():
         if kind in {"replace", "insert"}:
             written.update(range(start + 1, end + 1))
     return written

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from loopwright.act.tune.places import Place, Setting, places
 from loopwright.act.tune.space import same
-from loopwright.act.tune.text import Text, Unreadable
+from loopwright.act.tune.text import Text, Unreadable, parsed
 
 __all__ = ["edited", "skeleton", "written"]
 
@@ -110,4 +110,4 @@ class _Blank(ast.NodeTransformer):
 
 def _shape(text: Text) -> str:
     # Parsed anew: the transformer works in place, and the tree of `text` is still needed.
-    return ast.dump(_Blank().visit(ast.parse(text.data)))
+    return ast.dump(_Blank().visit(parsed(text.data.decode("utf-8"))))

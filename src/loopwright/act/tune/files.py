@@ -18,6 +18,8 @@ from loopwright.workspace.patterns import matches
 __all__ = ["candidates", "used_by"]
 
 _TESTS = ("tests/", "test/", "test_*.py", "*_test.py", "conftest.py", "setup.py", "noxfile.py")
+_JUDGES = ("eval*.py", "score*.py", "metric*.py", "holdout*.py", "judge*.py", "bench*.py", "prepare*.py")
+"""What measures must not be turned to make the measure better: only an author who names such a file in `edit` means it."""
 _STEERING = (".loopwright/", ".git*", "./loops/")
 
 
@@ -30,7 +32,7 @@ def candidates(rung: TuneRung, loop: Loop, paths: Sequence[str]) -> tuple[str, .
     python = [p for p in paths if p.endswith(".py")]
     allowed = [p for p in python if not matches(p, protected) and (not permitted or matches(p, permitted))]
     if not rung.edit:
-        return tuple(p for p in allowed if not matches(p, _TESTS) and not matches(p, _STEERING))
+        return tuple(p for p in allowed if not matches(p, (*_TESTS, *_JUDGES, *_STEERING)))
     wanted = [p for p in python if matches(p, rung.edit)]
     named = ", ".join(rung.edit)
     if not wanted:

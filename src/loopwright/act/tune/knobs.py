@@ -161,9 +161,7 @@ def _space(place: Place, choices: Mapping[str, tuple[str, ...]]) -> Space | None
         return default_space(place.name, place.value)
     seen = tuple(dict.fromkeys([place.value, *choices.get(place.name.lower(), ())]))
     seen = tuple(c for c in seen if c.isprintable() and not set(c) & set("'\"\\"))
-    # Its own value must be among those that the program asks for: else the comparisons are with something else of that name.
-    known = choices.get(place.name.lower(), ())
-    if len(seen) < _MIN_CHOICES or (place.value not in known and len(known) < _MIN_CHOICES):
+    if len(seen) < _MIN_CHOICES:
         return None
     return Space("choice", choices=tuple(sorted(seen)), ordered=False)
 

@@ -37,6 +37,23 @@ class _Site:
     notes: tuple[str, ...]
 
 
+class _Files:
+    """Files of trees, each read once a call: a tree never changes, and to ask git costs a process."""
+
+    def __init__(self, shop: Workshop) -> None:
+        self._shop = shop
+        self._seen: dict[tuple[str, str], bytes | None] = {}
+
+    def read(self, tree: str, path: str) -> bytes | None:
+        """`None` where there is no such file, or no such tree any more (that of a run long gone)."""
+        if (tree, path) not in self._seen:
+            try:
+                self._seen[tree, path] = self._shop.workspace.read(tree, path)
+            except WorkspaceError:
+                self._seen[tree, path] = None
+        return self._seen[tree, path]
+
+
 class TuneProposer:
     """Implements `act.protocol.Proposer`."""
 
@@ -54,15 +71,15 @@ class TuneProposer:
             raise ActionError(
                 "tune: the loop has no metric to turn knobs for; add `evaluate: {metric: …}` to the loop file"
             )
-        site = self._site(request, shop, metric)
+        files = _Files(shop)
+        site = self._site(request, shop, metric, files)
         if not site.knobs:
             why = "; ".join(["no knob was found", *site.notes])
             return ProposeResult((), exhausted=True, summary=f"{why}; {_HOW_TO}")
         trials = request.trials()
-        history = _history(request, shop, site, trials, metric) if trials else History()
-        head = version_of(
-            {k.path: _read(shop, request.tree, k.path) for k in site.knobs}, frozenset(k.key for k in site.knobs)
-        )
+        history = _history(request, shop, site, trials, metric, files) if trials else History()
+        keys = frozenset(k.key for k in site.knobs)
+        head = version_of({k.path: files.read(request.tree, k.path) for k in site.knobs}, keys)
         with shop.workspace.checkout(request.tree, "tune-look") as candidate:
             offers = Offers(request, shop, untouched_files(candidate), site.texts, site.knobs, history)
             found = following(
@@ -75,9 +92,9 @@ class TuneProposer:
             proposals = tuple(offers.proposal(idea) for idea in found.ideas)
         return ProposeResult(proposals, exhausted=not proposals, summary=_summary(site, trials, proposals))
 
-    def _site(self, request: ProposeRequest, shop: Workshop, metric: Metric) -> _Site:
+    def _site(self, request: ProposeRequest, shop: Workshop, metric: Metric, files: _Files) -> _Site:
         paths = candidates(self._rung, request.loop, shop.workspace.paths(request.tree))
-        texts, notes = _texts(shop, request.tree, paths[:_MOST_FILES])
+        texts, notes = _texts(files, request.tree, paths[:_MOST_FILES])
         if len(paths) > _MOST_FILES:
             notes.append(f"only the first {_MOST_FILES} of {len(paths)} files were looked at; name some in `edit`")
         wanted = paths if self._rung.edit else used_by(metric.run, paths, texts.get)
@@ -105,12 +122,12 @@ def _choose(texts: Mapping[str, Text], found: Mapping[str, Found], notes: list[s
     return _Site(texts, tuple(k for k in every if k.key in keys), tuple(notes))
 
 
-def _texts(shop: Workshop, tree: str, paths: Sequence[str]) -> tuple[dict[str, Text], list[str]]:
+def _texts(files: _Files, tree: str, paths: Sequence[str]) -> tuple[dict[str, Text], list[str]]:
     """The files that can be parsed, and a line about each that cannot."""
     texts: dict[str, Text] = {}
     notes: list[str] = []
     for path in paths:
-        data = _read(shop, tree, path)
+        data = files.read(tree, path)
         if data is None:
             continue
         try:
@@ -124,14 +141,9 @@ def _as_text(text: Text) -> str:
     return "\n".join(comment for _, comment in text.comments()) if b"tune" in text.data.lower() else ""
 
 
-def _history(request: ProposeRequest, shop: Workshop, site: _Site, trials: Sequence[Trial], metric: Metric) -> History:
-    remembered: dict[tuple[str, str], bytes | None] = {}
-
-    def read(tree: str, path: str) -> bytes | None:
-        if (tree, path) not in remembered:
-            remembered[tree, path] = _read(shop, tree, path)
-        return remembered[tree, path]
-
+def _history(
+    request: ProposeRequest, shop: Workshop, site: _Site, trials: Sequence[Trial], metric: Metric, files: _Files
+) -> History:
     def content(change: Change) -> bytes | None:
         if change.content is None or change.mode == "120000":
             return None
@@ -140,14 +152,7 @@ def _history(request: ProposeRequest, shop: Workshop, site: _Site, trials: Seque
         except JournalError:  # a blob that `gc` has removed teaches nothing
             return None
 
-    return learn(trials, site.knobs, metric.goal, head_tree=request.tree, read=read, content=content)
-
-
-def _read(shop: Workshop, tree: str, path: str) -> bytes | None:
-    try:
-        return shop.workspace.read(tree, path)
-    except WorkspaceError:  # a tree of a run long gone
-        return None
+    return learn(trials, site.knobs, metric.goal, head_tree=request.tree, read=files.read, content=content)
 
 
 def _known(history: History, head: Version, settings: Mapping[str, Setting]) -> bool:

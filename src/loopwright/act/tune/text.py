@@ -8,10 +8,11 @@ import ast
 import io
 import re
 import tokenize
+import warnings
 from collections.abc import Iterator
 from functools import cached_property
 
-__all__ = ["MAX_BYTES", "Text", "Unreadable"]
+__all__ = ["MAX_BYTES", "Text", "Unreadable", "parsed"]
 
 MAX_BYTES = 1 << 20
 """A larger file is data in the shape of a program."""
@@ -34,7 +35,9 @@ class Text:
         self.path = path
         self._bom = _BOM if data.startswith(_BOM) else b""
         try:
-            self._encoding = "utf-8" if self._bom else tokenize.detect_encoding(io.BytesIO(data).readline)[0]
+            # The cookie ends with its line, whatever ends that; `readline` knows one kind of end only.
+            first = io.BytesIO(_LINE_END.sub(b"\n", data))
+            self._encoding = "utf-8" if self._bom else tokenize.detect_encoding(first.readline)[0]
             text = data[len(self._bom) :].decode(self._encoding)
             exact = text.encode(self._encoding) == data[len(self._bom) :]
         except (SyntaxError, UnicodeError, LookupError) as error:
@@ -42,7 +45,7 @@ class Text:
         if not exact:
             raise Unreadable(f"does not come back byte for byte from its encoding {self._encoding!r}")
         try:
-            self.tree = ast.parse(text, filename=path)
+            self.tree = parsed(text)
         except SyntaxError as error:
             raise Unreadable(f"is not Python: line {error.lineno}: {error.msg}") from error
         except (ValueError, RecursionError, MemoryError) as error:
@@ -78,6 +81,13 @@ class Text:
     @cached_property
     def parents(self) -> dict[ast.AST, ast.AST]:
         return {child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)}
+
+
+def parsed(text: str) -> ast.Module:
+    """The tree; what the parser thinks of the style (an unknown escape in a string) is not for us to print."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(text)
 
 
 def _one_line(error: Exception) -> str:

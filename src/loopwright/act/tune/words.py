@@ -30,7 +30,7 @@ _NAMES = (
     (
         _MEASURES,
         _words(
-            """test tests val valid validation eval evaluation holdout heldout split splits fold folds cv kfold metric metrics score
+            """test tests val valid validation eval evaluation holdout held heldout split splits fold folds cv kfold metric metrics score
             scoring scorer average shuffle stratify label labels target targets baseline"""
         ),
     ),
@@ -51,7 +51,12 @@ _NAMES = (
         ),
     ),
     ("it is a date", _words("date year month day weekday hour tz timezone")),
-    (_SHAPE, _words("axis axes index idx offset shape ndim ndims dims rank position pos col column columns row dtype")),
+    (
+        _SHAPE,
+        _words(
+            "axis axes index idx offset shape ndim ndims dims keepdims rank position pos col column columns row dtype"
+        ),
+    ),
     (
         "it only changes what is printed",
         _words(

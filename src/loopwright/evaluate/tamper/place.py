@@ -1,9 +1,10 @@
 """Where a piece of code stands and what the statement around it does: the same words mean little in one place and much in another."""
 
 import ast
+from collections.abc import Iterable
 from typing import Final
 
-from loopwright.evaluate.tamper.code import aliases_of, dotted, walk
+from loopwright.evaluate.tamper.code import aliases_of, dotted
 from loopwright.evaluate.tamper.scene import Subject
 
 __all__ = ["asks", "local_aliases", "looks_at_callers", "place_of", "raised", "reads"]
@@ -38,8 +39,9 @@ def place_of(top: ast.stmt, subject: Subject) -> str:
     return "module"
 
 
-def local_aliases(top: ast.stmt) -> dict[str, str]:
-    return aliases_of(n for n in walk([top]) if isinstance(n, ast.Import | ast.ImportFrom))
+def local_aliases(nodes: Iterable[ast.AST]) -> dict[str, str]:
+    """The imports anywhere among `nodes`."""
+    return aliases_of(n for n in nodes if isinstance(n, ast.Import | ast.ImportFrom))
 
 
 def raised(node: ast.Raise, aliases: dict[str, str]) -> str:

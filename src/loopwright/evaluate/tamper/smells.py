@@ -83,9 +83,10 @@ def _marks(subject: Subject, nodes: Iterable[ast.stmt]) -> Iterator[_Mark]:
         subject.before.aliases if subject.before is not None and code is not subject.before else {}
     )
     for top in nodes:
-        inner = {**aliases, **local_aliases(top)}
+        nodes_of_top = list(walk([top]))
+        inner = {**aliases, **local_aliases(nodes_of_top)}
         place = place_of(top, subject)
-        for node in walk([top]):
+        for node in nodes_of_top:
             if isinstance(node, ast.Call):
                 yield from _call(node, dotted(node.func, inner), place, inner)
             elif isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):

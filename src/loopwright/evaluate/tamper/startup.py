@@ -164,7 +164,8 @@ def _names(subject: Subject, scene: Scene) -> Iterator[Finding]:
 
 def _path_tricks(subject: Subject, nodes: Iterable[ast.stmt]) -> Iterator[tuple[str, int]]:
     code = subject.after or subject.before
-    assert code is not None
+    if code is None or not ("sys" in code.text or "__path__" in code.text):
+        return
     for node in walk(nodes):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             base = dotted(node.func.value, code.aliases)

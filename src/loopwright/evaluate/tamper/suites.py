@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from loopwright.evaluate.tamper.code import Code, Function, dotted, functions, names_stored, walk
+from loopwright.evaluate.tamper.shapes import MEDIUM, STRONG, WEAK, key_of, number_of, raises_of, slack_of, strength_of
 
 __all__ = ["Check", "TestFunction", "collected_tests", "helpers", "literals"]
 
-WEAK, MEDIUM, STRONG = 1, 2, 3
 
 _TRIVIAL_CALLS = frozenset(
     {
@@ -104,7 +104,7 @@ class TestFunction:
         body = self.node.body
         if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
             body = body[1:]
-        return "\n".join(_key(s, self._local) for s in body)
+        return "\n".join(key_of(s, self._local) for s in body)
 
     @cached_property
     def _local(self) -> frozenset[str]:
@@ -130,18 +130,18 @@ class TestFunction:
     def _checks(self) -> Iterator[Check]:
         for node in walk(self.node.body):
             if isinstance(node, ast.Assert):
-                yield self._check(node, node.test, _strength(node.test))
+                yield self._check(node, node.test, strength_of(node.test))
             elif isinstance(node, ast.Call):
                 name = dotted(node.func, self.code.aliases)
                 last = name.rpartition(".")[2] or (node.func.attr if isinstance(node.func, ast.Attribute) else "")
                 if name in ("pytest.raises", "pytest.warns", "pytest.deprecated_call"):
-                    yield self._check(node, node, STRONG, raises=_raises(node))
+                    yield self._check(node, node, STRONG, raises=raises_of(node))
                 elif last.startswith("assert") and last[6:7].isupper():
                     strength = _UNITTEST.get(last, MEDIUM)
                     if last in ("assertTrue", "assertFalse") and node.args:
-                        inner = _strength(node.args[0])
+                        inner = strength_of(node.args[0])
                         strength = inner if last == "assertTrue" else max(inner, MEDIUM)
-                    raises = _raises(node) if last.startswith(("assertRaises", "assertWarns")) else ""
+                    raises = raises_of(node) if last.startswith(("assertRaises", "assertWarns")) else ""
                     yield self._check(node, node, strength, raises=raises, pair=strength == STRONG)
                 elif last.startswith("assert_") or last in _MOCKS:
                     yield self._check(node, node, STRONG, pair=True)
@@ -160,7 +160,7 @@ class TestFunction:
                 if name not in _TRIVIAL_CALLS:
                     about.add(name or (part.func.attr if isinstance(part.func, ast.Attribute) else ""))
                 for word in part.keywords:
-                    slack.extend(_slack(word))
+                    slack.extend(slack_of(word))
             elif isinstance(part, ast.Attribute):
                 about.add(part.attr)
             elif isinstance(part, ast.Name) and part.id not in self._local:
@@ -168,11 +168,11 @@ class TestFunction:
             elif isinstance(part, ast.Constant):
                 values.append(repr(part.value))
             elif isinstance(part, ast.Compare) and isinstance(part.ops[0], ast.Lt | ast.LtE):
-                bound = _number(part.comparators[-1])
+                bound = number_of(part.comparators[-1])
                 if bound is not None and isinstance(part.left, ast.Call) and dotted(part.left.func, {}) == "abs":
                     slack.append(bound)
         return Check(
-            "|".join([_key(test, self._local), *(_key(v, self._local) for v in self._constants(test))]),
+            "|".join([key_of(test, self._local), *(key_of(v, self._local) for v in self._constants(test))]),
             node.lineno, strength, frozenset(about - {""}), tuple(values), tuple(slack), raises, self._circular(test, pair=pair),
         )  # fmt: skip
 
@@ -232,83 +232,3 @@ def _holds_tests(owner: ast.ClassDef | None) -> bool:
         return True
     constructed = any(isinstance(n, ast.FunctionDef) and n.name in ("__init__", "__new__") for n in owner.body)
     return owner.name.startswith("Test") and not constructed
-
-
-def _strength(test: ast.expr) -> int:
-    match test:
-        case ast.Constant():
-            return 0
-        case ast.Tuple(elts=[_, *_]) | ast.List(elts=[_, *_]) | ast.Lambda() | ast.JoinedStr():
-            return 0
-        case ast.BoolOp(op=ast.Or(), values=values):
-            return min(min(_strength(v) for v in values) if any(_strength(v) == 0 for v in values) else MEDIUM, MEDIUM)
-        case ast.BoolOp(op=ast.And(), values=values):
-            return max(_strength(v) for v in values)
-        case ast.UnaryOp(op=ast.Not(), operand=inner):
-            return MEDIUM if _strength(inner) else 0
-        case ast.Compare(left=left, ops=[op], comparators=[right]):
-            if ast.dump(left) == ast.dump(right) and not any(isinstance(n, ast.Call) for n in walk([left])):
-                return 0
-            if isinstance(left, ast.Call) and dotted(left.func, {}) == "type":
-                return WEAK  # as much as isinstance says
-            if isinstance(op, ast.Eq | ast.Is):
-                return STRONG
-            return WEAK if isinstance(op, ast.IsNot) else MEDIUM
-        case ast.Compare():
-            return MEDIUM
-        case ast.Call(func=ast.Name(id="isinstance" | "hasattr" | "callable")):
-            return WEAK
-        case ast.Call(func=ast.Name(id="all" | "any" | "bool") | ast.Attribute()):
-            return MEDIUM if isinstance(test.func, ast.Attribute) else WEAK
-        case _:
-            return WEAK
-
-
-def _key(node: ast.AST, local: frozenset[str]) -> str:
-    """The node's text with every local name as `_`: a renamed local leaves it the same."""
-    parts: list[str] = []
-    for part in walk([node]):
-        kind = type(part).__name__
-        if isinstance(part, ast.Name):
-            parts.append("_" if part.id in local else part.id)
-        elif isinstance(part, ast.Attribute):
-            parts.append("." + part.attr)
-        elif isinstance(part, ast.Constant):
-            parts.append(repr(part.value))
-        elif isinstance(part, ast.Compare):
-            parts.append("<" + " ".join(type(o).__name__ for o in part.ops))
-        elif isinstance(part, ast.BinOp | ast.BoolOp | ast.UnaryOp):
-            parts.append(type(part.op).__name__)
-        elif isinstance(part, ast.keyword):
-            parts.append(f"{part.arg}=")
-        elif isinstance(part, ast.arg):
-            parts.append("_")
-        else:
-            parts.append(kind)
-    return " ".join(parts)
-
-
-def _raises(call: ast.Call) -> str:
-    """What is expected to be raised and its message, as written."""
-    expected = ast.unparse(call.args[0]) if call.args else ""
-    match = next((ast.unparse(k.value) for k in call.keywords if k.arg in ("match", "expected_regex")), "")
-    name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
-    if not match and name.endswith("Regex") and len(call.args) > 1:
-        match = ast.unparse(call.args[1])
-    return f"{expected}|{match}"
-
-
-def _slack(word: ast.keyword) -> Iterator[float]:
-    value = _number(word.value)
-    if value is None:
-        return
-    if word.arg in ("abs", "rel", "delta", "atol", "rtol", "tol", "tolerance", "abs_tol", "rel_tol"):
-        yield value
-    elif word.arg in ("places", "decimal", "significant"):
-        yield 10.0 ** -min(value, 300)
-
-
-def _number(node: ast.expr) -> float | None:
-    if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
-        return float(node.value)
-    return None

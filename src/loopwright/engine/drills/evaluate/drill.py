@@ -30,6 +30,7 @@ from loopwright.errors import ActionError, UsageError
 from loopwright.evaluate import Verifier, verifiers
 from loopwright.evaluate.scope import ScopeVerifier
 from loopwright.evaluate.tamper import TamperVerifier
+from loopwright.evaluate.tests import TestsVerifier
 from loopwright.journal.opening import open_journal
 from loopwright.journal.protocol import BlobStore
 from loopwright.kernel.loop import TestsSource
@@ -106,9 +107,14 @@ class _Drill:
         cases = self._cases(ground, ratchet, only)
         tried = []
         verifying = self._chain(self._loop)
-        for case in cases:
-            self._progress(f"{case.name}: {case.tried}")
-            tried.append(await self._one(case, ground, ratchet, verifying))
+        try:
+            for case in cases:
+                self._progress(f"{case.name}: {case.tried}")
+                tried.append(await self._one(case, ground, ratchet, verifying))
+        finally:
+            for verifier in verifying:
+                if isinstance(verifier, TestsVerifier):
+                    await verifier.close()  # it holds warm processes
         return EvaluateReport(
             self._loop.name,
             self._site.sandbox.description,

@@ -11,7 +11,8 @@ from loopwright.suite.report import SuiteReport
 
 __all__ = ["Bug", "faults", "plant"]
 
-MOST_TRIES = 8
+MOST_TRIES = 6
+FEW = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +27,19 @@ class Bug:
 async def plant(
     files: Mapping[str, str], run: Callable[[Bug], Awaitable[SuiteReport]]
 ) -> tuple[Bug, SuiteReport] | None:
-    """The first of eight faults that some tests notice while others still pass, or at least one; `None` = no test noticed any."""
-    second: tuple[Bug, SuiteReport] | None = None
+    """Of six faults the one that the fewest tests notice: cheats are small, and one that leaves many tests red proves nothing. It is
+    looked for until one or two tests notice; `None` = no test noticed any."""
+    best: tuple[Bug, SuiteReport] | None = None
     for bug, _ in zip(faults(files), range(MOST_TRIES), strict=False):
         report = await run(bug)
-        if report.status != "red" or not failing(report):
+        found = len(failing(report))
+        if report.status != "red" or not found:
             continue
-        if report.ids("passed"):
-            return bug, report
-        second = second or (bug, report)
-    return second
+        if best is None or found < len(failing(best[1])):
+            best = (bug, report)
+        if found <= FEW:
+            break
+    return best
 
 
 def faults(files: Mapping[str, str]) -> Iterator[Bug]:
