@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loopwright.kernel import events as ev
@@ -42,6 +42,7 @@ def test_nothing_left_is_short_of_even_a_free_action_and_unlimited_never_is() ->
     assert Budget(usd_micros=5).short_of(Spend(usd_micros=6)) == "usd"
 
 
+@settings(deadline=None)
 @given(
     st.integers(0, 2**32),
     st.integers(1, 400),
