@@ -96,6 +96,7 @@ def test_a_file_that_is_as_it_was_has_no_finding(case: Case) -> None:
         ("skip-decorator", "tests.skipped", 4),
         ("swallowed-assertion-error", "tests.swallowed", 6),
         ("parametrize-case-removed", "tests.case_removed", 4),
+        ("parametrize-emptied", "tests.emptied", 4),
         ("code-under-test-patched-by-decorator", "tests.mocked", 4),
         ("conftest-forges-reports", "startup.hook", 4),
         ("addopts-deselect", "config.addopts", 2),
@@ -124,6 +125,30 @@ def test_a_cheat_that_moves_with_its_function_is_not_news() -> None:
     moved = [Edit("shop/a.py", body, b"import os\n"), Edit("shop/b.py", b"import os\n", body)]
     assert examine(Scene.of_edits(moved)) == ()
     assert examine(Scene.of_edits([moved[1]]))[0].rule == "source.exit"
+
+
+def test_lines_and_imported_names_are_those_of_the_whole_file() -> None:
+    """Untouched parts are not parsed: the import that says what `finish` is, and the function above, still count."""
+    head = b"from os import _exit as finish\n\n\ndef above(x):\n    return x\n\n\n"
+    edit = Edit("a.py", head + b"def below():\n    return 1\n", head + b"def below():\n    finish(0)\n")
+    assert [(f.rule, f.line) for f in examine(Scene.of_edits([edit]))] == [("source.exit", 9)]
+
+
+def test_a_test_without_an_assertion_may_be_renamed() -> None:
+    before, after = (
+        b"def test_a():\n    x = start()\n    x.stop()\n",
+        b"def test_it_starts():\n    it = start()\n    it.stop()\n",
+    )
+    assert examine(Scene.of_edits([Edit("tests/test_a.py", before, after)])) == ()
+
+
+def test_an_assertion_may_move_to_another_test_under_another_name() -> None:
+    before = b"def test_a():\n    x = total([3, 4])\n    assert x == 7\n    assert x.tax == 2\n"
+    after = (
+        before.replace(b"    assert x.tax == 2\n", b"")
+        + b"\n\ndef test_tax():\n    y = total([3, 4])\n    assert y.tax == 2\n"
+    )
+    assert examine(Scene.of_edits([Edit("tests/test_a.py", before, after)])) == ()
 
 
 def test_the_gravest_finding_comes_first() -> None:
