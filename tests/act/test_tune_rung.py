@@ -72,10 +72,17 @@ def test_a_batch_is_of_distinct_new_settings(tmp_path: Path) -> None:
 def test_a_proposal_of_another_rung_teaches(tmp_path: Path) -> None:
     """A model that turned LR up to no avail: the first step with LR is down, and its setting is not tried again."""
     tuning = Tuning.of(tmp_path, {"train.py": TRAIN})
-    tuning.judge(tuning.by_hand({"train.py": TRAIN.replace("1e-3", "3.16e-3")}), 2.0)
+    # In another manner of writing: it is the setting that is known, not the text.
+    tuning.judge(tuning.by_hand({"train.py": TRAIN.replace("1e-3", "0.00316")}), 2.0)
     titles = [p.title for p in tuning.propose(12).proposals]
     assert "LR 1e-3 → 3.16e-3" not in titles
     assert "LR 1e-3 → 3.16e-4" in titles
+
+
+def test_a_setting_that_another_rung_wrote_in_its_own_manner_is_not_tried_again(tmp_path: Path) -> None:
+    tuning = Tuning.of(tmp_path, {"train.py": "DEPTH = 4  # tune: DEPTH in {2, 4}\n"})
+    tuning.judge(tuning.by_hand({"train.py": "DEPTH = 0x2  # tune: DEPTH in {2, 4}\n"}), 2.0)
+    assert tuning.propose().exhausted
 
 
 def test_a_kept_step_is_followed_by_another_in_its_direction(tmp_path: Path) -> None:
