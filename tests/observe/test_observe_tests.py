@@ -1,6 +1,7 @@
 """What the tests observer says of a tree, and how it says that it cannot see anything."""
 
 import asyncio
+import datetime as dt
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,7 @@ from loopwright.kernel.loop import TestsSource
 from loopwright.kernel.values import Observation
 from loopwright.observe.tests import TestsObserver
 from loopwright.suite.outcome import decode_suite
+from loopwright.suite.quarantine import Quarantine, parse
 from loopwright.suite.report import SuiteReport
 from loopwright.workspace.workshop import Workshop
 from support.workshops import PYTEST, make_shop, pytest_source
@@ -127,3 +129,28 @@ def test_another_observation_is_no_report(tmp_path: Path) -> None:
     assert carrying(msgspec.json.encode(report), "text/plain") is None
     assert carrying(b'{"a": 1}', "application/json") is None
     assert carrying(b"\xff", "application/json") is None
+
+
+def test_a_quarantined_failure_does_not_keep_the_goal_away_and_is_named(tmp_path: Path) -> None:
+    """Somebody answers for it until a day: until then it is no failing test, afterwards it is one again."""
+    project = {
+        "test_a.py": "def test_good():\n    pass\ndef test_net():\n    assert False\n",
+    }
+    entry = (
+        '[[test]]\nid = "test_a.py::test_net"\nowner = "dana"\nadded = 2026-09-01\nexpires = 2026-10-31\nwhy = "dns"\n'
+    )
+    for day, met in ((dt.date(2026, 10, 1), True), (dt.date(2026, 11, 1), False)):
+        shop, tree = make_shop(tmp_path / str(day), project)
+        source = pytest_source()
+        quarantine = Quarantine(parse(entry, day), day)
+        seen = asyncio.run(TestsObserver(source).observe(tree, "o1", shop, quarantine))
+        assert seen.goal_met is met
+        assert "test_net" in seen.summary
+
+
+def test_a_suite_that_is_all_in_quarantine_judges_nothing(tmp_path: Path) -> None:
+    shop, tree = make_shop(tmp_path, {"test_a.py": "def test_net():\n    assert False\n"})
+    day = dt.date(2026, 10, 1)
+    entry = '[[test]]\nid = "test_a.py::*"\nowner = "dana"\nadded = 2026-09-01\nexpires = 2026-10-31\nwhy = "dns"\n'
+    with pytest.raises(ActionError, match="every test of .* is in quarantine"):
+        asyncio.run(TestsObserver(pytest_source()).observe(tree, "o1", shop, Quarantine(parse(entry, day), day)))

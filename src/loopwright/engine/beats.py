@@ -33,6 +33,7 @@ from loopwright.observe.tests import TestsObserver
 from loopwright.plan.planner import LadderPlanner
 from loopwright.plan.protocol import PlanRequest
 from loopwright.suite.holdout import Split, head_split, hidden_files, shown_observation
+from loopwright.suite.quarantine import quarantine_of
 from loopwright.workspace.hiding import HidingWorkspace
 from loopwright.workspace.protocol import Commit
 from loopwright.workspace.workshop import Workshop
@@ -53,11 +54,12 @@ class Beats:
         """One observation a source, in the loop's order, and one of the guard. The metric that the loop judges by is no source: it is
         measured by actions of its own, and what they amount to is told to whoever plans and proposes."""
         loop, seen = state.loop, list[Observation]()
+        quarantine = quarantine_of(shop.workspace, state.base_tree, shop.now_ms())
         for number, source in enumerate(loop.observe, 1):
             observation_id = f"{shop.action_id}.{number}"
             match source:
                 case TestsSource():
-                    seen.append(await TestsObserver(source).observe(tree, observation_id, shop))
+                    seen.append(await TestsObserver(source).observe(tree, observation_id, shop, quarantine))
                 case MetricSource() if loop.evaluate.metric is not None and _same(source, loop.evaluate.metric):
                     continue
                 case MetricSource():
@@ -69,7 +71,7 @@ class Beats:
                     )
         guard = loop.evaluate.guard
         if guard is not None:
-            held = await TestsObserver(guard).observe(tree, f"{shop.action_id}.guard", shop)
+            held = await TestsObserver(guard).observe(tree, f"{shop.action_id}.guard", shop, quarantine)
             if tree == state.base_tree:
                 refuse_failing_guard(held)
             # That the guard holds is no goal: it held before anything was done.

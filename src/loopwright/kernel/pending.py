@@ -112,7 +112,8 @@ def _planning(state: State) -> tuple[Command, ...]:
             ending = Ending("cannot_observe" if state.iteration == 0 else "failed", last.message)
         else:
             ending = Ending("failed", f"no plan can be made: {last.message}")
-    if ending is not None and ending.reason == "plateau" and state.rung + 1 < len(state.loop.act):
+    auto = state.loop.stop.plateau == "auto"
+    if ending is not None and ending.reason == "plateau" and auto and state.rung + 1 < len(state.loop.act):
         # A standstill is one of the rung that stands still: a stronger one may go on from here.
         return _escalate(state, ending.why)
     if ending is not None:

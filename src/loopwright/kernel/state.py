@@ -504,7 +504,7 @@ def _decided(state: State, body: ev.Decided) -> Fields:
             fields["judgements"] = tuple(j for j in state.judgements if j.proposal_id not in ids)
             fields["retries"] = state.retries + 1
         case Escalate(rung=rung):
-            fields.update(rung=rung, exhausted=False, memory=None, marks=())
+            fields.update(rung=rung, exhausted=False, memory=None, marks=(), claims=0)
         case Stop(reason=reason):
             fields.update(ending=Ending(reason, body.why), asks=(), stop_requested=None)
     return fields

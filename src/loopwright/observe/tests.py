@@ -8,6 +8,7 @@ from loopwright.errors import ActionError
 from loopwright.kernel.loop import TestsSource
 from loopwright.kernel.values import Observation
 from loopwright.suite.outcome import CANNOT_COLLECT, describe, failing, last_line, stable, uncollected
+from loopwright.suite.quarantine import Quarantine
 from loopwright.suite.report import SuiteReport
 from loopwright.suite.run import confirm_failures, run_suite
 from loopwright.workspace.protocol import Candidate
@@ -25,8 +26,11 @@ class TestsObserver:
     def __init__(self, source: TestsSource) -> None:
         self._source = source
 
-    async def observe(self, tree: str, observation_id: str, shop: Workshop) -> Observation:
-        """The content is the `SuiteReport` as JSON; it quotes the repository's own output and is not trusted.
+    async def observe(
+        self, tree: str, observation_id: str, shop: Workshop, quarantine: Quarantine | None = None
+    ) -> Observation:
+        """The content is the `SuiteReport` as JSON, without the tests in `quarantine`; it quotes the repository's own output and is not
+        trusted.
 
         Raises: `ActionError` when the suite says nothing about the tree: not found, empty, not collectable, out of time.
         """
@@ -43,6 +47,13 @@ class TestsObserver:
         if report.status == "red":
             shop.progress(f"{_count(len(failing(report)), 'test')} failing; running them once more")
             report = await confirm_failures(report, source, checkout, shop)
+        notes = ""
+        if quarantine is not None:
+            notes = "".join(f"; {note}" for note in quarantine.notes(report))
+            report = quarantine.set_aside(report)
+            if report.status == "empty":
+                message = f"tests: every test of {source.run!r} is in quarantine; none is left to judge by"
+                raise ActionError(message, signature=message)
         content = shop.blobs.put(msgspec.json.encode(report), "application/json")
         return Observation(
             id=observation_id,
@@ -50,7 +61,7 @@ class TestsObserver:
             taken_at_ms=taken_at_ms,
             content=content,
             trust="untrusted",
-            summary=_summary(report),
+            summary=_summary(report) + notes,
             goal_met=_goal_met(report),
         )
 

@@ -45,7 +45,7 @@ def patience(kept: int, iterations: int) -> int:
     this one and each could have ended it, so the 5 % are shared between them: without that a steady run ends by chance
     (docs/design/023-stop-rules.md).
 
-    Source: the issue's formula, P = ⌈ln .05 / ln(1−p)⌉, which this is before the first keep.
+    Source: the waiting time of a geometric distribution, P = ⌈ln .05 / ln(1−p)⌉, which this is before the first keep.
     """
     p = (kept + PRIOR_KEEPS) / (iterations + PRIOR_KEEPS + PRIOR_MISSES)
     return max(FLOOR, math.ceil(math.log(ERROR / (kept + 1)) / math.log1p(-p)))
