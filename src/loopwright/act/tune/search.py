@@ -2,7 +2,8 @@
 calls.
 
 First one thing at a time: a step with each knob, what usually matters most first, further in a direction that was kept, and back
-the other way where the first step did not help. Then Optuna's multivariate TPE over all knobs, which sees every known point.
+the other way where the first step did not help. Then Optuna's multivariate TPE over all knobs, which sees every known point;
+of a dozen settings that it names the one that a smooth picture of all points expects most of.
 """
 
 import itertools
@@ -16,6 +17,7 @@ from loopwright.act.tune.history import History, Point
 from loopwright.act.tune.knobs import Knob
 from loopwright.act.tune.places import Setting
 from loopwright.act.tune.space import Space, same
+from loopwright.act.tune.surrogate import best_of
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -27,7 +29,7 @@ Settings = Mapping[str, Setting]
 
 SHARE = 0.25
 """A step of the sweep: a quarter of a knob's space, a factor of about 3 for what is multiplied and of 2 for whole numbers."""
-_ASKS, _LISTED = 60, 4096
+_ASKS, _NAMED, _LISTED = 60, 12, 4096
 _NEAR = 0.06
 
 
@@ -149,7 +151,8 @@ def _sampled(
         sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True, n_startup_trials=1)
     study = optuna.create_study(sampler=sampler, storage=None)
     distributions = {key: _distribution(space) for key, space in spaces.items()}
-    _tell(study, distributions, spaces, head, history)
+    known = list(_known(spaces, head, history))
+    _tell(study, distributions, spaces, known)
     for settings in offered:
         # What is offered beside it counts as no better than the worst, so that a batch spreads.
         study.add_trial(
@@ -159,37 +162,39 @@ def _sampled(
                 distributions=distributions,
             )
         )
+    told = [(s, value) for s, value in known if value is not None]
+    for _ in range(_ASKS // _NAMED):
+        named = [_settings(spaces, head, study.ask(distributions).params) for _ in range(_NAMED)]
+        yield Idea(best_of(named, told, spaces, head), "from all that is known")
+    # Near the end of a small space most of what is named is known already: then whatever is new.
     for _ in range(_ASKS):
-        params = study.ask(distributions).params
-        yield Idea(_settings(spaces, head, params), "from all that is known")
+        yield Idea(_settings(spaces, head, study.ask(distributions).params), "from all that is known")
+
+
+def _known(spaces: Mapping[str, Space], head: Settings, history: History) -> Iterator[tuple[Settings, float | None]]:
+    """The head first, then every point of the history that says something of a knob and lies in the space; `None` = it failed."""
+    yield head, history.head_value
+    for point in history.points:
+        whole = {k: point.settings.get(k, head[k]) for k in spaces}
+        # A comment's range is the author's word: what was tried outside of it cannot be placed in it.
+        inside = all(spaces[k].holds(v) or same(v, head[k]) for k, v in whole.items())
+        if point.moved and inside and (point.value is not None or point.failed):
+            yield whole, point.value
 
 
 def _tell(
     study: "Study",
     distributions: "dict[str, BaseDistribution]",
     spaces: Mapping[str, Space],
-    head: Settings,
-    history: History,
+    known: Sequence[tuple[Settings, float | None]],
 ) -> None:
-    """The head first, then every point of the history that says something of a knob and lies in the space."""
     import optuna
 
-    def add(settings: Settings, value: float | None) -> None:
+    for settings, value in known:
         # Pruned rather than failed: Optuna passes over failures, and keeps away from what was pruned.
         state = optuna.trial.TrialState.PRUNED if value is None else optuna.trial.TrialState.COMPLETE
-        study.add_trial(
-            optuna.trial.create_trial(
-                state=state, value=value, params=_params(spaces, settings), distributions=distributions
-            )
-        )
-
-    add(head, history.head_value)
-    for point in history.points:
-        known = {k: point.settings.get(k, head[k]) for k in spaces}
-        # A comment's range is the author's word: what was tried outside of it cannot be placed in it.
-        inside = all(spaces[k].holds(v) or same(v, head[k]) for k, v in known.items())
-        if point.moved and inside and (point.value is not None or point.failed):
-            add(known, point.value)
+        params = _params(spaces, settings)
+        study.add_trial(optuna.trial.create_trial(state=state, value=value, params=params, distributions=distributions))
 
 
 def _distribution(space: Space) -> "BaseDistribution":

@@ -11,6 +11,7 @@ import importlib
 import linecache
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -152,6 +153,19 @@ class Collected:
             return "the import leaves a file or socket open"
         return None
 
+    def warm_up(self, modules: list[str]) -> None:
+        """Import what a run of the tests has imported besides the project, so that no child needs to."""
+        own = self.checkout.loaded()
+        for name in modules:
+            if name not in sys.modules:
+                with contextlib.suppress(BaseException):  # what cannot be imported by itself the tests import, or not
+                    importlib.import_module(name)
+        if self.loaded is not None and not self.loaded.refusal:
+            brought = self.checkout.loaded() - own
+            self.loaded.refusal = f"another module imports {min(brought)!r}" if brought else self.forkable()
+        gc.collect()
+        gc.freeze()
+
     def missing(self) -> list[str]:
         have = {item.nodeid for item in self.items}
         return sorted(self.head.must - have)
@@ -215,9 +229,14 @@ class Collected:
             record["times"] = self._times
         if run.traced:
             record["traces"] = self._traces
+            record["modules"] = self._foreign()
         way.leave(record)
 
     # --- inside
+
+    def _foreign(self) -> list[str]:
+        files = [(name, getattr(module, "__file__", None)) for name, module in list(sys.modules.items())]
+        return [name for name, file in files if isinstance(file, str) and not self.checkout.relative(file)]
 
     def _record(self, end: str, cases: list[dict[str, str]], ran: int) -> dict[str, Any]:
         return {"end": end, "cases": cases, "fixed": self._fixed, "ran": ran, "direct": self.direct}

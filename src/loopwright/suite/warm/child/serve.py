@@ -114,6 +114,14 @@ class _Server:
             self._files.remember()
             channel.send({})
             answer = channel.receive()
+            while answer is not None and "tidy" in answer:
+                end_orphans({pid})
+                spoilt = self._files.back()
+                if spoilt:
+                    answer = {"cold": f"the tests change {spoilt!r} in the checkout"}
+                    break
+                channel.send({})
+                answer = channel.receive()
         if answer is None or "cold" in answer:
             self._lose_late()
             return answer or {"cold": "the collection of the head's tests ends its process"}
@@ -133,10 +141,6 @@ class _Server:
         warm(self._checkout, answer["modules"], answer["files"])
         own = {part for path in answer["files"] for part in path.partition(".")[0].split("/")}
         self._foreign = {name.partition(".")[0] for name in sys.modules} - own
-        end_orphans({self._late[0]} if self._late else set())
-        spoilt = self._files.back()
-        if spoilt:
-            return {"cold": f"the tests change {spoilt!r} in the checkout"}
         return {"refusal": self._refusal or None, "tests": len(head.times), "ordered": head.ordered}
 
     def _serve_head(self, collected: Collected, channel: Channel) -> None:
@@ -145,14 +149,35 @@ class _Server:
         channel.send({"tests": len(collected.items)})
         if channel.receive() is None:
             os._exit(0)
+
+        def tidied() -> None:
+            channel.send({"tidy": True})
+            if channel.receive() is None:
+                os._exit(0)
+
         forward = collected.run(Run(all=True, traced=True))
         if forward is None:
             return
+        tidied()
+        trouble = self._compared(forward)
+        if not trouble:
+            assert forward.record is not None
+            collected.warm_up(
+                [name for name in forward.record["modules"] if not name.startswith(("_loopwright", "__main__"))]
+            )
         backward = collected.run(Run(all=True, backwards=True))
         if backward is None:
             return
+        tidied()
+        ordered = self._compared(backward) is not None
+        if ordered and not trouble:
+            # By the order, or by what was imported in between?
+            again = collected.run(Run(all=True))
+            if again is None:
+                return
+            tidied()
+            trouble = self._compared(again)
         assert collected.loaded is not None
-        trouble = self._compared(forward)
         if trouble:
             channel.send({"cold": trouble})
             os._exit(0)
@@ -168,7 +193,7 @@ class _Server:
         times = {**forward.record["times"]}
         for test, (cpu_s, wall_s) in ((backward.record or {}).get("times") or {}).items():
             times[test] = (max(cpu_s, times[test][0]), max(wall_s, times[test][1]))
-        self._head.ordered = self._compared(backward) is not None
+        self._head.ordered = ordered
         self._head.times = times
         channel.send(
             {
