@@ -40,6 +40,32 @@ def test_fewer_tests_of_a_parametrised_function_are_missing_and_as_many_under_ot
     assert compare(before, report({"t[3]": "passed", "t[4]": "failed"})).missing == ("t[1]", "t[2]")
 
 
+def test_a_failing_test_that_is_deleted_or_skipped_is_not_repaired() -> None:
+    """All is green then, and what was asked for is gone. One real repair beside it does not excuse it."""
+    before: dict[str, Status] = {"a": "passed", "b": "failed", "c": "failed"}
+    assert not passing({"a": "passed", "b": "failed"}, {"a": "passed"}, progress=True)
+    assert not passing({"a": "passed", "b": "failed"}, {"a": "passed", "b": "skipped"}, progress=True)
+    assert not passing(before, {"a": "passed", "b": "passed"}, progress=True)
+    assert passing(before, {"a": "passed", "b": "passed", "c": "failed"}, progress=True)
+    change = compare(report(before), report({"a": "passed", "b": "passed"}))
+    assert summarise(change, report({"a": "passed"}), passed=False) == "c failed before and is no longer collected"
+
+
+def test_a_file_that_can_be_collected_at_last_has_other_ids_than_before() -> None:
+    before = SuiteReport(
+        ("t",), "red", 1, 0, (TestCase("test_a.py", "error", 0, "cannot be collected: no module x"),), (), ""
+    )
+    assert compare(before, report({"test_a.py::test_x": "passed"})).gone == ()
+
+
+@given(st.dictionaries(st.sampled_from("abcd"), st.sampled_from(STATUSES), min_size=1))
+def test_nothing_passes_that_leaves_a_failing_test_away(before: dict[str, Status]) -> None:
+    bad = [i for i, status in before.items() if status in {"failed", "error"}]
+    after: dict[str, Status] = {i: "passed" for i in before if i not in bad[:1]} | {"new": "passed"}
+    if bad:
+        assert not passing(before, after, progress=True)
+
+
 SUITES = st.dictionaries(st.sampled_from("abcd"), st.sampled_from(STATUSES), min_size=1)
 
 

@@ -111,7 +111,7 @@ def test_a_conftest_outside_the_protected_folder_cannot_make_tests_vanish(
     hide = "def pytest_collection_modifyitems(items): items[:] = [i for i in items if i.name == 'test_add']\n"
     verdict = judge(shop, tree, edit(shop, ADD_FIXED), edit(shop, hide, "conftest.py"), observations=(seen,))
     assert verdict.status == "fail"
-    assert verdict.summary == "tests/test_calc.py::test_sub passed before and is no longer collected"
+    assert verdict.summary.startswith("tests/test_calc.py::test_sub passed before and is no longer collected")
 
 
 def test_skipping_a_passing_test_breaks_it(broken: tuple[Workshop, str, Observation]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from loopwright.suite.holdout import NOTHING_HELD, Split
-from loopwright.suite.outcome import describe, failing, last_line
+from loopwright.suite.outcome import describe, failing, last_line, uncollected
 from loopwright.suite.report import SuiteReport
 
 __all__ = ["Comparison", "compare", "named", "passes", "summarise"]
@@ -14,14 +14,15 @@ __all__ = ["Comparison", "compare", "named", "passes", "summarise"]
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """All as ids. `broken`: passed before and now fail, err or are skipped; `missing`: passed before and are not there now;
-    `fixed`: failed before, for sure, and pass now; `wanted`: all that failed before. New tests count for nothing: a proposal
-    could write as many as it likes.
+    `fixed`: failed before, for sure, and pass now; `wanted`: all that failed before; `gone`: failed before and are not there now, those
+    aside whose file could not even be collected and now can. New tests count for nothing: a proposal could write as many as it likes.
     """
 
     broken: tuple[str, ...]
     missing: tuple[str, ...]
     fixed: tuple[str, ...]
     wanted: tuple[str, ...]
+    gone: tuple[str, ...] = ()
 
 
 def compare(before: SuiteReport, after: SuiteReport) -> Comparison:
@@ -37,17 +38,27 @@ def compare(before: SuiteReport, after: SuiteReport) -> Comparison:
         missing=tuple(sorted(missing - _renamed(missing, passed, passes))),
         fixed=tuple(sorted(wanted & passes)),
         wanted=tuple(sorted(wanted)),
+        gone=tuple(sorted(_gone(before, after, wanted))),
     )
+
+
+def _gone(before: SuiteReport, after: SuiteReport, wanted: frozenset[str]) -> frozenset[str]:
+    """Deleting a test that fails is no repair of it. Parametrised ones may only be called otherwise."""
+    lost = wanted - after.ids("passed", "failed", "error", "skipped") - {c.id for c in uncollected(before)}
+    return lost - _renamed(lost, wanted, after.ids("passed", "failed", "error", "skipped") - before.ids("passed"))
 
 
 def passes(change: Comparison, before: SuiteReport, after: SuiteReport, *, progress: bool) -> bool:
     """Nothing is lost, and something is won or all is green. Without `progress` (a guard) it is enough that nothing fails that did
     not fail before. What failed and is in `after.flaky` counts as passed."""
-    if change.broken or change.missing:
+    if change.broken or change.missing or change.gone:
         return False
     fails = frozenset(c.id for c in failing(after))
     green = after.status == "green" or (before.status == "green" and bool(after.flaky) and not fails)
-    if green or change.fixed:
+    if change.fixed:
+        return True
+    # Green because what failed is skipped now repairs nothing.
+    if green and not (progress and change.wanted):
         return True
     return (
         not progress and bool(before.cases) and bool(after.cases) and bool(fails) and fails <= frozenset(change.wanted)
@@ -64,7 +75,7 @@ def summarise(
 ) -> str:
     """One line with the numbers, which proposers read: of tests that `split` holds out it has the number only. `order` says of a test
     that fails because of another one which that is."""
-    if change.broken or change.missing:
+    if change.broken or change.missing or change.gone:
         return "; ".join(_losses(change, after, split, order or {}))
     passing = len(after.ids("passed"))
     if not after.cases:
@@ -103,6 +114,11 @@ def _losses(change: Comparison, after: SuiteReport, split: Split, order: Mapping
     missing = [i for i in change.missing if not split.holds(i)]
     if missing:
         yield f"{describe(missing)} passed before and is no longer collected"
+    gone = [i for i in change.gone if not split.holds(i)]
+    if gone:
+        yield f"{describe(gone)} failed before and is no longer collected"
+    if hidden := len(change.gone) - len(gone):
+        yield f"{_held_out(hidden)} failed before and {'is' if hidden == 1 else 'are'} no longer collected"
     if hidden := len(change.missing) - len(missing):
         yield f"{_held_out(hidden)} passed before and {'is' if hidden == 1 else 'are'} no longer collected"
 

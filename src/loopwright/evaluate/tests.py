@@ -130,7 +130,7 @@ class TestsVerifier:
         if change.broken:
             settled = await repeats.failures(change.broken, after)
             broken = tuple(i for i in change.broken if i not in settled.flaky)
-            change = Comparison(broken, change.missing, change.fixed, change.wanted)
+            change = Comparison(broken, change.missing, change.fixed, change.wanted, change.gone)
             trial.flaky = tuple(sorted(settled.flaky))
             after = msgspec.structs.replace(after, flaky=trial.flaky)
         passed = passes(change, before, after, progress=self._name == "tests")

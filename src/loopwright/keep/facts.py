@@ -98,6 +98,12 @@ class Facts:
     """What to do next, each with the command that does it."""
 
     @property
+    def evidence(self) -> bool:
+        """Whether there is anything to show beside what was measured."""
+        seen = self.tests.before is not None or self.tests.after is not None or bool(self.view.observed)
+        return self.metric is None or seen
+
+    @property
     def kept(self) -> tuple[Attempt, ...]:
         return tuple(a for a in self.attempts if a.proposal.state == "kept")
 

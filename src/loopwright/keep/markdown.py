@@ -30,8 +30,8 @@ def _lines(facts: Facts) -> Iterator[str]:
     if view.sandboxed is False:
         yield f"**{facts.isolation}**\n"
     yield from _asked(facts)
-    yield from _changed(facts)
     yield from _measured(facts)
+    yield from _changed(facts)
     yield from _evidence(facts)
     yield from _tried(facts)
     yield from _cost(facts)
@@ -76,6 +76,8 @@ def _changed(facts: Facts) -> Iterator[str]:
         if proposal.rationale:
             yield f"- The proposer's reason: {prose(proposal.rationale)}"
         for verdict in proposal.verdicts:
+            if verdict.summary in proposal.why:
+                continue  # said already
             yield f"- {code(verdict.verifier)}: {verdict.status}, {prose(verdict.summary)}"
         yield ""
         yield _diff(attempt)
@@ -112,10 +114,11 @@ def _cell(text: str) -> str:
 
 def _evidence(facts: Facts) -> Iterator[str]:
     tests = facts.tests
+    if not facts.evidence:
+        return
     yield "## Evidence\n"
     if tests.before is None and tests.after is None:
-        if facts.metric is None:
-            yield "No test report was recorded.\n"
+        yield "No test report was recorded.\n"
     else:
         yield "| tests | passed | failed | errors | skipped | outcome | time |"
         yield "|---|---:|---:|---:|---:|---|---:|"

@@ -30,16 +30,22 @@ def measured_sentences(view: MetricView) -> Iterator[str]:
         yield "Runs of the same code never differed, so one run decides."
     else:
         yield f"Runs of the same code differ by {view.noise_sd:.3g} (one standard deviation)."
-    base, last = view.heads[0], view.heads[-1]
-    if base.holdout_mean is not None and last.holdout_mean is not None and last is not base:
-        gain = last.holdout_mean - base.holdout_mean
-        better = (gain < 0) == (view.metric.goal == "min") and gain != 0
-        word = "better" if better else "no different" if gain == 0 else "worse"
-        yield (
-            f"On what is held out: {base.holdout_mean:.5g} at the base, {last.holdout_mean:.5g} at the end"
-            f" ({word}{f' by {abs(gain):.3g}' if gain else ''})."
-        )
+    yield from _held_out(view)
     yield f"{view.runs} runs of the command took {duration(view.wall_ms)}."
+
+
+def _held_out(view: MetricView) -> Iterator[str]:
+    """The base against the last head that was measured so: a run may end before its last keep was."""
+    before, heads = view.heads[0].holdout_mean, [h for h in view.heads[1:] if h.holdout_mean is not None]
+    if before is None or not heads:
+        return
+    after = heads[-1].holdout_mean
+    assert after is not None
+    gain = after - before
+    better = (gain < 0) == (view.metric.goal == "min") and gain != 0
+    word = "better" if better else "no different" if gain == 0 else "worse"
+    when = "at the end" if heads[-1] is view.heads[-1] else "the last time that a kept state was measured there"
+    yield f"On what is held out: {before:.5g} at the base, {after:.5g} {when} ({word}{f' by {abs(gain):.3g}' if gain else ''})."
 
 
 def measured_rows(facts: Facts) -> Iterator[Row]:

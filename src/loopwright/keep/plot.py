@@ -100,8 +100,8 @@ def _measure(facts: Facts, judged: list[Attempt]) -> tuple[str, list[float | Non
         before = facts.tests.before
         base = float(len(before.ids("passed"))) if before is not None and before.cases else None
         values = [c if s is None else s for s, c in zip(scores, counts, strict=True)]
-        return "tests that pass", values, base
-    return "score (larger is better)", scores, None
+        return "Tests that pass", values, base
+    return "Score (larger is better)", scores, None
 
 
 def _levels(facts: Facts, judged: list[Attempt]) -> list[float | None]:

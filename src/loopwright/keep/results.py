@@ -38,6 +38,6 @@ def results_tsv(view: RunView) -> str:
         if status is not None:
             commit = short_id(proposal.commit) if proposal.commit else "-"
             value = proposal.score if proposal.measured is None else proposal.measured
-            metric = "" if value is None else repr(value).removesuffix(".0")
+            metric = "" if value is None else f"{value:.8g}"
             rows.append((commit, metric, status, one_line(proposal.title) or "-"))
     return "".join("\t".join(row) + "\n" for row in rows)

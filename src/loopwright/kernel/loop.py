@@ -154,7 +154,7 @@ class Metric(Value, frozen=True):
     bounds: tuple[MetricBound, ...] = ()
     holdout: str | None = None
     calibrate: int = 8
-    pairs: int = 12
+    pairs: int = 24
     false_keeps: float = 0.1
     simpler: bool = True
 

@@ -35,6 +35,13 @@ DEFAULT_PROTECT = (
     "setup.cfg",
     "pyproject.toml",
     "noxfile.py",
+    "pytest.toml",
+    "sitecustomize.py",
+    "usercustomize.py",
+    "*.pth",
+    "pytest.py",
+    "_pytest/",
+    "unittest.py",
     ".github/",
 )
 """What decides whether tests pass, besides the code: whoever may edit these can pass without repairing anything."""
@@ -78,7 +85,7 @@ class MetricKeys(Table):
         absent="none",
     )
     calibrate = Key(_RUNS, "Runs of the unchanged code that measure the noise.", default=8)
-    pairs = Key(_PAIRS, "The most pairs of runs, with and without a change, to decide on it.", default=12)
+    pairs = Key(_PAIRS, "The most pairs of runs, with and without a change, to decide on it.", default=24)
     false_keeps = Key(
         fraction(one_excluded=True), "The share of the keeps that noise may cause, over a whole run.", default=0.1
     )
