@@ -275,7 +275,7 @@ class TestPlot:
     def test_points_stand_in_order_and_higher_is_better(self) -> None:
         plot = plot_of(facts_of(fixed_run().events))
         assert plot is not None
-        assert plot.measure == "tests that pass"
+        assert plot.measure == "Tests that pass"
         assert [p.status for p in plot.points] == ["crash", "checks_failed", "keep", "discard"]
         assert [p.x for p in plot.points] == sorted(p.x for p in plot.points)
         crash, fail, kept, other = (p.y for p in plot.points)
