@@ -4,7 +4,10 @@ from loopwright.kernel import events as ev
 from loopwright.kernel.loop import Metric
 from loopwright.kernel.sample import Sample
 from loopwright.kernel.values import Action, Keep, Measure, Proposal, Spend, Verdict
+from loopwright.views.audit import audit
+from loopwright.views.cost import cost_view
 from loopwright.views.metric import metric_view
+from loopwright.views.trajectory import trajectory_view
 from support.improving import events_of, improve_loop, started
 
 FREE = Spend()
@@ -61,3 +64,18 @@ def test_a_loop_without_a_metric_has_none() -> None:
     from loopwright.testing.noop import noop_start
 
     assert metric_view(events_of(noop_start(3))) is None
+
+
+def test_measurements_are_actions_like_any_other_to_cost_and_audit() -> None:
+    """Their time is in the account, and none of them is taken for an intent without an outcome."""
+    events = a_run(0.5, 0.6, 0.4, 0.5)
+    (line,) = [line for line in cost_view(events).by_beat if line.name == "measure"]
+    assert line.actions == 11
+    report = audit(events)
+    assert not [f for f in report.findings if f.rule in ("action.no_outcome", "action.unintended", "spend.differs")]
+
+
+def test_measuring_the_same_again_is_no_repeated_action_and_the_noise_is_not_wasted() -> None:
+    scores = trajectory_view(a_run(0.5, 0.6, 0.4, 0.5))
+    assert (scores.repeated_actions, scores.wasted_steps) == (0, 0)
+    assert scores.last_kept_score == 0.9

@@ -44,6 +44,7 @@ __all__ = [
     "LimitsChanged",
     "Measured",
     "Observed",
+    "Outcome",
     "PauseRequested",
     "Planned",
     "PolicyBound",
@@ -363,6 +364,10 @@ Body = (
     | TriggerFired
     | TriggerSkipped
 )
+
+
+Outcome = ActionFailed | Observed | Planned | Proposed | Judged | Measured | Kept | Delivered
+"""What ends an action, exactly one for each intent; each has its `action_id` and its `spend`."""
 
 
 class Event(Value, frozen=True):

@@ -153,15 +153,7 @@ class _Audit:
                 self._forked()
             case ev.RunFinished():
                 self._finished()
-            case (
-                ev.ActionFailed()
-                | ev.Observed()
-                | ev.Planned()
-                | ev.Proposed()
-                | ev.Judged()
-                | ev.Kept()
-                | ev.Delivered() as outcome
-            ):
+            case outcome if isinstance(outcome, ev.Outcome):
                 if self.actions.pop(outcome.action_id, None) is None:
                     self._find("action.unintended", outcome.action_id)
                 self._paid(outcome.action_id, outcome.spend)

@@ -84,15 +84,7 @@ def cost_view(events: Iterable[ev.Event]) -> CostView:
             case ev.RunFinished():
                 flying.clear()
                 calling.clear()
-            case (
-                ev.ActionFailed()
-                | ev.Observed()
-                | ev.Planned()
-                | ev.Proposed()
-                | ev.Judged()
-                | ev.Kept()
-                | ev.Delivered() as outcome
-            ):
+            case outcome if isinstance(outcome, ev.Outcome):
                 if isinstance(outcome, ev.Planned):
                     iteration, rung = outcome.iteration, outcome.rung
                 rows.append(_row(event, outcome, flying.pop(outcome.action_id, None), iteration, rung))
@@ -111,7 +103,7 @@ def cost_view(events: Iterable[ev.Event]) -> CostView:
 
 def _row(
     event: ev.Event,
-    outcome: ev.ActionFailed | ev.Observed | ev.Planned | ev.Proposed | ev.Judged | ev.Kept | ev.Delivered,
+    outcome: ev.Outcome,
     intent: ev.ActionIntended | None,
     iteration: int,
     rung: int | None,

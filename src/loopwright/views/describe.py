@@ -83,17 +83,7 @@ def _call(
 
 
 def _beat(
-    body: ev.ActionIntended
-    | ev.ActionFailed
-    | ev.Observed
-    | ev.Planned
-    | ev.Proposed
-    | ev.Judged
-    | ev.Measured
-    | ev.Weighed
-    | ev.Decided
-    | ev.Kept
-    | ev.Delivered,
+    body: ev.ActionIntended | ev.Outcome | ev.Weighed | ev.Decided,
 ) -> str:
     match body:
         case ev.ActionIntended():

@@ -128,14 +128,7 @@ class RunFold:
 
     def _outcome(
         self,
-        body: ev.ActionFailed
-        | ev.Observed
-        | ev.Planned
-        | ev.Proposed
-        | ev.Judged
-        | ev.Measured
-        | ev.Kept
-        | ev.Delivered,
+        body: ev.Outcome,
         at_ms: int,
     ) -> None:
         flying = self._flying.pop(body.action_id, None)

@@ -110,13 +110,21 @@ class _Tally:
                     self.first_keep_ms = self.clock.active_ms
                 if body.proposal_id in self.score_of:
                     self.kept_scores.append(self.score_of[body.proposal_id])
-            case ev.Observed() | ev.Delivered() as body:
+            case ev.Observed() | ev.Delivered() | ev.Measured() as body:
                 self.flying.discard(body.action_id)
+            case ev.Weighed(proposal_id=proposal_id, verdict=verdict):
+                if verdict.score is not None:
+                    self.score_of[proposal_id] = verdict.score
+                if verdict.status == "crash":
+                    self.crashed.add(proposal_id)
             case _:
                 pass
 
     def _judged(self, body: ev.Judged) -> None:
-        self.statuses.setdefault(body.proposal_id, []).append(tuple((v.verifier, v.status) for v in body.verdicts))
+        work = self.work_of.get(body.action_id)
+        if not (isinstance(work, val.Evaluate) and work.stage == "review"):
+            # What the judges say afterwards is no second judgement of the same kind.
+            self.statuses.setdefault(body.proposal_id, []).append(tuple((v.verifier, v.status) for v in body.verdicts))
         if any(v.status == "crash" for v in body.verdicts):
             self.crashed.add(body.proposal_id)
         for verdict in body.verdicts:
@@ -133,6 +141,8 @@ class _Tally:
         work = self.work_of[action_id]
         if action_id in self.flying or isinstance(work, val.Observe | val.Deliver):
             return False
+        if isinstance(work, val.Measure) and work.purpose != "trial":
+            return False  # the noise, and what a new head is worth
         winner = self.kept_in.get(self.iteration_of[action_id])
         if winner is None:
             # The iteration that is still on has not wasted anything yet.
@@ -153,7 +163,9 @@ def trajectory_view(events: Iterable[ev.Event]) -> TrajectoryView:
     for event in events:
         t.add(event)
     actions, judged, kept = len(t.works), len(t.statuses), len(t.kept_in)
-    repeats = actions - len(set(t.works))
+    # Measuring the same again is how noise is told from gain.
+    steps = [work for work in t.works if not isinstance(work, val.Measure)]
+    repeats = len(steps) - len(set(steps))
     return TrajectoryView(
         success=None if t.finished is None else t.finished.exit_code == 0,
         stop_reason=None if t.finished is None else t.finished.reason,
