@@ -70,7 +70,8 @@ def _last(judgement: Judgement) -> Verdict:
 
 
 def _reason(judgement: Judgement) -> str:
-    for verdict in judgement.verdicts:
-        if verdict.status != "pass" and not verdict.advisory:
-            return verdict.summary
-    return "no verifier judged it"
+    """What refused it first, and beside it what a person would have been asked about: that question was never put."""
+    against = [v for v in judgement.verdicts if v.status != "pass" and not v.advisory]
+    refusing = [v for v in against if v.status != "ask"][:1]
+    asking = [v for v in against if v.status == "ask"]
+    return "; ".join(v.summary for v in (*refusing, *asking)) or "no verifier judged it"

@@ -206,5 +206,8 @@ class Iterations:
 
 
 def _first_objection(verdicts: tuple[val.Verdict, ...]) -> str:
-    """Why a verifier spoke against it; empty when none did. More use to a reader than the decision about its whole iteration."""
-    return next((f"{v.verifier}: {v.summary}" for v in verdicts if v.status != "pass"), "")
+    """Why a verifier spoke against it; empty when none did. More use to a reader than the decision about its whole iteration.
+    A refusal says more than what a person would only have been asked about, and what decides nothing is no reason."""
+    against = [v for v in verdicts if v.status != "pass" and not v.advisory]
+    refusing = [v for v in against if v.status != "ask"]
+    return next((f"{v.verifier}: {v.summary}" for v in (*refusing, *against)), "")
