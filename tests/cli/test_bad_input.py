@@ -139,7 +139,10 @@ def test_a_fault_in_the_loop_file_is_named_with_its_line(tmp_path: Path, text: s
         (("run",), "Missing argument"),
         (("init", "fixx"), "did you mean 'fix'"),
         (("improve", "--run", "x", "--metric", "m", "--goal", "up"), "--goal: expected min or max, found 'up'"),
-        (("improve", "--run", "x", "--metric", "m", "--goal", "min"), "not available yet"),
+        (
+            ("improve", "--run", "x", "--metric", "m", "--goal", "min", "--minutes-per-run", "0"),
+            "--minutes-per-run: expected a number above 0",
+        ),
     ],
 )
 def test_a_faulty_command_line_gets_one_line(tmp_path: Path, argv: tuple[str, ...], said: str) -> None:
