@@ -79,7 +79,7 @@ def _complaint(source: TestsSource, report: SuiteReport, timeout_s: int) -> str 
         return f"tests: command not found: {report.command[0]!r} of {command}; install it or correct the command"
     if report.status == "timeout":
         limit_s = timeout_s if source.timeout_s is None else source.timeout_s
-        return f"tests: {command} did not end within {limit_s} s; give it more time (`timeout`) or fewer tests"
+        return f"tests: {command} did not end within {limit_s} s; give it more time (`timeout_minutes`) or fewer tests"
     if report.status == "empty":
         skipped = len(report.cases)
         found = f"all {skipped} tests were skipped by" if skipped else "nothing was collected by"
