@@ -11,7 +11,7 @@ from loopwright.cli.console import emit, note, say
 from loopwright.cli.live import watcher
 from loopwright.engine.audit import checkpoint_or_say
 from loopwright.engine.report import write_run_report
-from loopwright.engine.runs import driver_for, notes, request
+from loopwright.engine.runs import driver_for, load, notes, request
 from loopwright.engine.site import Site
 from loopwright.kernel import events as ev
 from loopwright.kernel.state import State
@@ -66,6 +66,7 @@ def drive_to_end(site: Site, run_id: str, *, as_json: bool, unattended: bool = F
 async def _drive(site: Site, run_id: str, *, as_json: bool, attended: bool) -> tuple[State, bool]:
     interrupts = 0
     with watcher(silent=as_json) as watching:
+        watching.remember(load(site, run_id).proposals)
         driver = driver_for(site, run_id, watching.event, watching.progress, attended=attended)
 
         def interrupt() -> None:

@@ -1,5 +1,7 @@
 """What a person who watches a run is told: a short line for each event that matters to him, the rest is in `loopwright log`."""
 
+from collections.abc import Sequence
+
 from loopwright.kernel import events as ev
 from loopwright.kernel.values import Escalate, Measure, Proposal, Revert, Stop, Verdict
 from loopwright.views.describe import describe, duration
@@ -19,6 +21,9 @@ class Headlines:
         self._proposals: dict[str, Proposal] = {}
         self._measuring: dict[str, Measure] = {}
 
+    def remember(self, proposals: Sequence[Proposal]) -> None:
+        self._proposals = {p.id: p for p in proposals}
+
     def of(self, event: ev.Event, width: int) -> str | None:
         """One line of at most `width` characters; `None` when there is nothing to tell."""
         told = self._told(event.body)
@@ -36,14 +41,14 @@ class Headlines:
             case ev.Planned(iteration=iteration, plan=plan):
                 return f"iteration {iteration}", "; ".join(plan.steps[1:2] or plan.steps)
             case ev.Proposed(proposals=proposals, summary=summary, spend=spend):
-                self._proposals = {p.id: p for p in proposals}
+                self.remember(proposals)
                 return "proposed", f"{summary} [{duration(spend.wall_ms)}]"
             case ev.Judged(proposal_id=proposal_id, verdicts=verdicts):
                 deciding = _deciding(verdicts)
                 if deciding.status == "pass" and deciding.verifier in _BEFOREHAND:
                     return None
-                title = self._title(proposal_id)
-                return ("passes" if deciding.status == "pass" else deciding.status), f"{title}: {deciding.summary}"
+                word = "notes" if deciding.advisory else "passes" if deciding.status == "pass" else deciding.status
+                return word, f"{self._title(proposal_id)}: {deciding.summary}"
             case ev.ActionIntended(action=action) if isinstance(action.work, Measure):
                 self._measuring[action.id] = action.work
                 return None
@@ -100,5 +105,5 @@ def _deciding(verdicts: tuple[Verdict, ...]) -> Verdict:
     for verdict in verdicts:
         if verdict.status != "pass" and not verdict.advisory:
             return verdict
-    deciding = [v for v in verdicts if not v.advisory]
+    deciding = [v for v in verdicts if not v.advisory] or list(verdicts)
     return deciding[-1] if deciding else Verdict("runtime", "fail", "no verifier judged it")

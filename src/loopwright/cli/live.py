@@ -1,10 +1,12 @@
 """Live progress of a run: a status line on a terminal, plain lines in a pipe. Both are fed by durable events alone."""
 
 import sys
+from collections.abc import Sequence
 from typing import Protocol, Self
 
 from loopwright.cli.headlines import Headlines
 from loopwright.kernel import events as ev
+from loopwright.kernel.values import Proposal
 from loopwright.views.describe import describe
 
 __all__ = ["Watcher", "watcher"]
@@ -13,6 +15,10 @@ _PIPE_CHARS = 160
 
 
 class Watcher(Protocol):
+    def remember(self, proposals: Sequence[Proposal]) -> None:
+        """What was proposed before this process began to watch."""
+        ...
+
     def event(self, event: ev.Event) -> None: ...
 
     def progress(self, line: str) -> None: ...
@@ -30,6 +36,9 @@ def watcher(*, silent: bool) -> Watcher:
 
 
 class _Silent:
+    def remember(self, proposals: Sequence[Proposal]) -> None:
+        pass
+
     def event(self, event: ev.Event) -> None:
         pass
 
@@ -47,6 +56,9 @@ class _Plain(_Silent):
     def __init__(self) -> None:
         self._headlines = Headlines()
 
+    def remember(self, proposals: Sequence[Proposal]) -> None:
+        self._headlines.remember(proposals)
+
     def event(self, event: ev.Event) -> None:
         line = self._headlines.of(event, _PIPE_CHARS)
         if line is not None:
@@ -62,6 +74,9 @@ class _Live(_Silent):
         self._console = Console(stderr=True, highlight=False)
         self._status = Status("starting", console=self._console, spinner="dots")
         self._headlines = Headlines()
+
+    def remember(self, proposals: Sequence[Proposal]) -> None:
+        self._headlines.remember(proposals)
 
     def event(self, event: ev.Event) -> None:
         from rich.text import Text

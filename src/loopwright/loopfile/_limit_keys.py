@@ -210,7 +210,7 @@ class StopKeys(Table):
     )
     error_rate = Key(
         WordOr("none", None, fraction(one_excluded=False)),
-        "Stop when this share of the recent actions failed; `none` switches the rule off.",
+        "Stop when more than this share of the recent actions failed; `none` switches the rule off.",
         default=0.5,
     )
     cycle = Key(
