@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loopwright.kernel import ratchet as rt
-from loopwright.kernel.ratchet.evidence import chance_of_sum, evidence
+from loopwright.kernel.ratchet.evidence import chance_of_sum, sign_stakes
 from loopwright.kernel.ratchet.robust import mean, spread, student, winsorised
 from loopwright.kernel.sample import Sample
 from loopwright.kernel.values import Measure
@@ -168,7 +168,7 @@ def test_the_stake_stays_one_on_average_when_signs_are_chance(sizes: list[float]
     """The bet is fair for every noise that is as likely + as -, whatever its size: over all signs the mean stake is exactly 1."""
     total = 0.0
     for signs in range(1 << len(sizes)):
-        total += evidence([s if signs >> i & 1 else -s for i, s in enumerate(sizes)], sd, [sd, 2 * sd])[0]
+        total += sign_stakes([s if signs >> i & 1 else -s for i, s in enumerate(sizes)], sd, [sd, 2 * sd])[-1]
     assert math.isclose(total / 2 ** len(sizes), 1.0, rel_tol=1e-9)
 
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from loopwright.kernel.loop import TestsSource
@@ -17,6 +18,7 @@ from loopwright.suite.warm.screened import Screened
 from loopwright.suite.warm.warm import warm
 from support.mutants import Mutant, mutants
 from support.nasty import NASTY
+from support.nasty import RED as RED_NASTY
 from support.repositories import added, deleted
 from support.warmth import changes_of, report_of, side_by_side
 from support.workshops import isolated, make_shop, plain, pytest_source
@@ -47,6 +49,7 @@ def screened(
     *,
     sandbox: Sandbox | None = None,
     source: TestsSource | None = None,
+    limit_s: int | None = None,
     jobs: int = 1,
     protect: tuple[str, ...] = (),
     progress: bool = True,
@@ -55,10 +58,11 @@ def screened(
     shop, tree = make_shop(tmp_path, files, sandbox=sandbox)
     shop = dataclasses.replace(shop, jobs=jobs)
     source = source or pytest_source()
+    limited = msgspec.structs.replace(source, timeout_s=limit_s)
 
     async def run() -> list[Screened]:
         head = await report_of(tree, source, shop)
-        async with warm(source, tree, head, shop, protect) as suite:
+        async with warm(limited, tree, head, shop, protect) as suite:
             sets = [changes_of(Mutant("", candidate), shop) for candidate in candidates]
             if jobs > 1:
                 return list(await asyncio.gather(*(suite.screen(s, progress=progress, cold=cold) for s in sets)))
@@ -75,6 +79,7 @@ GOOD = body("return 2 + LIMIT")
 BAD = body("return LIMIT + 3")
 
 
+@pytest.mark.parametrize("sandbox", [isolated], indirect=True)
 def test_bodies_are_swapped_and_everything_else_is_collected_anew(tmp_path: Path, sandbox: Sandbox) -> None:
     candidates = [
         BAD,
@@ -193,23 +198,35 @@ MISBEHAVING = {
 }
 
 
-@pytest.mark.parametrize("sandbox", [plain, isolated], indirect=True)
+@pytest.mark.parametrize("sandbox", [pytest.param(plain, marks=pytest.mark.slow), isolated], indirect=True)
 def test_no_misbehaving_candidate_passes_and_good_ones_between_them_do(tmp_path: Path, sandbox: Sandbox) -> None:
     candidates: list[Mapping[str, str | None]] = [GOOD]
     for line in MISBEHAVING.values():
         candidates += [body(line), GOOD]
-    source = pytest_source(timeout_s=9)
-    found = screened(tmp_path, FILES, candidates, sandbox=sandbox, source=source)
+    found = screened(tmp_path, FILES, candidates, sandbox=sandbox, limit_s=2)
     wrong = {name: s for name, s in zip(MISBEHAVING, found[1::2], strict=True) if s.status == "pass"}
     assert not wrong
     assert {s.status for s in found[::2]} == {"pass"}
 
 
-def test_an_endless_loop_is_ended_by_its_cpu_time_not_by_the_suites_limit(tmp_path: Path) -> None:
-    (seen,) = screened(tmp_path, FILES, [body("while True: pass")], source=pytest_source(timeout_s=9))
+def test_what_does_not_end_is_refused_after_the_time_that_a_cold_run_has(tmp_path: Path) -> None:
+    (seen,) = screened(tmp_path, FILES, [body("while True: pass")], limit_s=2)
     assert (seen.status, seen.end) == ("fail", "does not end")
     assert [c.id for c in seen.failed] == [ANSWER]
-    assert seen.cpu_ms is not None and seen.cpu_ms < 20_000
+
+
+def test_a_test_that_only_takes_many_times_as_long_passes_as_in_a_cold_run(tmp_path: Path) -> None:
+    """Whether it computes, in several threads too, or waits."""
+    slow = "import time\n    end = time.process_time() + 0.8\n    while time.process_time() < end: pass\n    return 42"
+    waits = "import time; time.sleep(1); return 42"
+    assert [s.status for s in screened(tmp_path, FILES, [body(slow), body(waits)], limit_s=4)] == ["pass", "pass"]
+
+
+def test_what_fails_for_want_of_memory_decides_nothing(tmp_path: Path) -> None:
+    """A cold run has more: one allocation that is refused at once, and many that are caught when they fail."""
+    catches = "x = []\n    try:\n        while True: x.append(bytes(1 << 28))\n    except MemoryError: return 0"
+    candidates = [body("return len(bytes(3 << 30)) and 42"), body(catches)]
+    assert [s.status for s in screened(tmp_path, FILES, candidates)] == ["unknown", "unknown"]
 
 
 def test_what_kills_the_warm_process_leads_to_a_cold_verdict_and_to_a_new_process(tmp_path: Path) -> None:
@@ -259,6 +276,30 @@ def test_an_order_that_the_tests_depend_on_is_kept(tmp_path: Path) -> None:
     good = {"src/deep.py": files["src/deep.py"].replace("return len(STATE)", "return len(STATE) + 0")}
     bad = {"src/deep.py": files["src/deep.py"].replace("return len(STATE)", "return len(STATE) + 1")}
     assert [s.status for s in screened(tmp_path, files, [good, bad])] == ["pass", "fail"]
+
+
+AFTER = {
+    "src/state.py": "SEEN = []\n\n\ndef note():\n    SEEN.append(1)\n",
+    "src/deep.py": "from state import SEEN\n\n\ndef answer():\n    return 42\n",
+    "tests/test_a.py": "from state import note\n\n\ndef test_note():\n    note()\n",
+    "tests/test_b.py": "import deep\n\n\ndef test_answer():\n    assert deep.answer() == 42\n",
+}
+
+
+def test_what_passes_only_after_another_test_has_run_is_left_to_the_cold_run(tmp_path: Path) -> None:
+    """The other one calls nothing that changed, so it is run late; on the head no test needs another."""
+    needs = AFTER["src/deep.py"].replace("return 42", "return 41 + len(SEEN)")
+    anew = needs.replace("answer()", "answer(x=1)")
+    wrong = needs.replace("41", "40")
+    found = screened(tmp_path, AFTER, [{"src/deep.py": text} for text in (needs, anew, wrong)])
+    assert [s.status for s in found] == ["unknown", "unknown", "fail"]
+
+
+def test_what_fixes_only_after_another_test_has_run_is_left_to_the_cold_run(tmp_path: Path) -> None:
+    red = {**AFTER, "src/deep.py": AFTER["src/deep.py"].replace("return 42", "return 0")}
+    needs = {"src/deep.py": red["src/deep.py"].replace("return 0", "return 41 + len(SEEN)")}
+    useless = {"src/deep.py": red["src/deep.py"].replace("return 0", "return 40 + len(SEEN)")}
+    assert [s.status for s in screened(tmp_path, red, [needs, useless])] == ["unknown", "fail"]
 
 
 def test_a_test_that_fails_only_now_and_then_decides_nothing(tmp_path: Path) -> None:
@@ -332,23 +373,28 @@ def test_other_runners_and_broken_heads_get_a_cold_run(tmp_path: Path) -> None:
     assert [s.status for s in left] == ["unknown", "unknown"]
 
 
+@pytest.mark.parametrize("sandbox", [isolated], indirect=True)
 def test_candidates_are_judged_side_by_side_each_in_a_place_of_its_own(tmp_path: Path, sandbox: Sandbox) -> None:
     found = screened(tmp_path, FILES, [GOOD, BAD] * 6, jobs=2, sandbox=sandbox)
     assert [s.status for s in found] == ["pass", "fail"] * 6
 
 
-def test_the_usual_mutants_get_the_verdicts_of_cold_runs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("files", [NASTY, RED_NASTY], ids=["green", "red"])
+def test_the_usual_mutants_get_the_verdicts_of_cold_runs(tmp_path: Path, files: Mapping[str, str]) -> None:
     """`bench/verify.py` does this for two thousand."""
-    shop, tree = make_shop(tmp_path, NASTY)
-    pairs = asyncio.run(side_by_side(itertools.islice(mutants(11), 12), tree, pytest_source(timeout_s=20), shop))
+    shop, tree = make_shop(tmp_path, files)
+    pairs = asyncio.run(side_by_side(itertools.islice(mutants(30), 5), tree, pytest_source(timeout_s=20), shop))
     assert not [(p.mutant.name, p.warm, p.cold) for p in pairs if p.differs]
-    assert {p.warm.status for p in pairs} == {"pass", "fail"}
+    assert {p.warm.status for p in pairs} >= {"pass", "fail"}
 
 
 @pytest.mark.slow
-def test_two_hundred_mutants_get_the_verdicts_of_cold_runs(tmp_path: Path, sandbox: Sandbox) -> None:
-    shop, tree = make_shop(tmp_path, NASTY, sandbox=sandbox)
-    pairs = asyncio.run(side_by_side(itertools.islice(mutants(8), 200), tree, pytest_source(timeout_s=20), shop))
+@pytest.mark.parametrize("files", [NASTY, RED_NASTY], ids=["green", "red"])
+def test_a_hundred_mutants_get_the_verdicts_of_cold_runs(
+    tmp_path: Path, sandbox: Sandbox, files: Mapping[str, str]
+) -> None:
+    shop, tree = make_shop(tmp_path, files, sandbox=sandbox)
+    pairs = asyncio.run(side_by_side(itertools.islice(mutants(8), 100), tree, pytest_source(timeout_s=20), shop))
     assert not [(p.mutant.name, p.warm, p.cold) for p in pairs if p.differs]
 
 

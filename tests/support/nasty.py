@@ -4,7 +4,7 @@ caches, closures, suspended generators, classes of all kinds, lazy imports, file
 
 from collections.abc import Mapping
 
-__all__ = ["NASTY"]
+__all__ = ["NASTY", "RED"]
 
 PLAIN = '''\
 """Plain functions, and references to them in other modules."""
@@ -508,3 +508,9 @@ NASTY: Mapping[str, str] = {
     "tests/test_shapes.py": TESTS_SHAPES,
 }
 """Every test of it passes."""
+RED: Mapping[str, str] = {
+    **NASTY,
+    "src/nasty/plain.py": PLAIN.replace("value > high", "value > high + 1"),
+    "src/nasty/shapes.py": SHAPES.replace("return 10 // x", "return 10 // x + 1"),
+}
+"""Two tests of it fail. A candidate for `NASTY` that has one of these two files fixes one of them, and may break others."""

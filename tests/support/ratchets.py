@@ -12,7 +12,7 @@ from loopwright.kernel.values import Measure, Proposal, Verdict
 __all__ = ["Course", "metric", "ok", "proposal", "replayed"]
 
 Oracle = Callable[[Measure], Sample]
-Fact = tuple[str, Measure, Sample] | tuple[str, Verdict] | tuple[str]
+Fact = tuple[str, Measure, Sample] | tuple[str, Verdict] | tuple[str, str]
 MOST_RUNS = 10_000
 
 
@@ -62,8 +62,8 @@ class Course:
         self.ratchet = rt.settled(self.ratchet, self.metric, verdict)
         if verdict.status == "pass" and keep:
             self.tree = f"tree-{tried.id}"
-            self.facts.append(("kept",))
-            self.ratchet = rt.moved(self.ratchet, self.metric)
+            self.facts.append(("kept", tried.id))
+            self.ratchet = rt.moved(self.ratchet, self.metric, tried.id)
             self.know_head()
         return verdict
 
@@ -86,8 +86,8 @@ def replayed(facts: Iterable[Fact], metric: Metric) -> Ratchet:
     for fact in facts:
         if len(fact) == 3:
             ratchet = rt.measured(ratchet, fact[1], fact[2], metric)
-        elif len(fact) == 2:
+        elif isinstance(fact[1], Verdict):
             ratchet = rt.settled(ratchet, metric, fact[1])
         else:
-            ratchet = rt.moved(ratchet, metric)
+            ratchet = rt.moved(ratchet, metric, fact[1])
     return ratchet

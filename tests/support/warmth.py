@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -54,8 +54,14 @@ async def cold_verdict(
     return "pass" if passes(compare(head, after), head, after, progress=True) else "fail"
 
 
-async def side_by_side(mutants: Iterable[Mutant], tree: str, source: TestsSource, shop: Workshop) -> list[Pair]:
-    """Every candidate both ways, `shop.jobs` at a time."""
+async def side_by_side(
+    mutants: Iterable[Mutant],
+    tree: str,
+    source: TestsSource,
+    shop: Workshop,
+    note: Callable[[Pair], None] = lambda _: None,
+) -> list[Pair]:
+    """Every candidate both ways, `shop.jobs` at a time; `note` is told of each pair at once."""
     head = await report_of(tree, source, shop)
     pairs: list[Pair] = []
     left = iter(mutants)
@@ -69,6 +75,7 @@ async def side_by_side(mutants: Iterable[Mutant], tree: str, source: TestsSource
                 began = time.monotonic()
                 cold = await cold_verdict(head, tree, source, shop, changes)
                 pairs.append(Pair(mutant, seen, cold, round(1000 * (time.monotonic() - began))))
+                note(pairs[-1])
 
         async with asyncio.TaskGroup() as group:
             for _ in range(max(1, shop.jobs)):

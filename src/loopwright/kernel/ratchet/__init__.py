@@ -4,6 +4,7 @@
 """
 
 from loopwright.kernel.ratchet.claim import Claim, claim, head_mean, head_summary, noise_sd
+from loopwright.kernel.ratchet.contradicted import contradicted
 from loopwright.kernel.ratchet.fold import measured, moved, settled
 from loopwright.kernel.ratchet.holdout import holdout_falls
 from loopwright.kernel.ratchet.record import Ratchet, start
@@ -15,6 +16,7 @@ __all__ = [
     "Claim",
     "Ratchet",
     "claim",
+    "contradicted",
     "head_mean",
     "head_summary",
     "holdout_falls",

@@ -11,6 +11,9 @@ __all__ = ["calibration", "confirm_runs", "gain_between", "noise", "settled_on_b
 IDENTICAL_RUNS: Final = 4
 """As many runs that agree to the last bit and the metric counts as free of noise, until a run says otherwise."""
 
+REFERENCE_DOF: Final = 6
+"""Degrees of freedom from which on a spread may say what an outlier is."""
+
 
 def values(runs: tuple[Run, ...], channel: int = 0) -> list[float]:
     """Channel 0 is the metric, 1 and on the bounds in their order."""
@@ -58,9 +61,12 @@ def noise(ratchet: Ratchet, channel: int = 0, *, confirmed: bool = True) -> Nois
     return known
 
 
-def joined(known: Noise, block: list[float], dof: int) -> Noise:
-    """`known` with the spread of runs of one tree. Runs that all agree tell nothing of how much others differ."""
-    sd = spread(block, known.sd or None)
+def joined(known: Noise, block: list[float], dof: int, reference: Noise | None = None) -> Noise:
+    """`known` with the spread of runs of one tree. Runs that all agree tell nothing of how much others differ. `reference` says what
+    an outlier is; `None` = `known` does. One of few degrees of freedom does not: two pairs that happened to agree would clip all
+    that is measured after them to their own luck, for good."""
+    clip = known if reference is None else reference
+    sd = spread(block, clip.sd or None if clip.dof >= REFERENCE_DOF else None)
     if sd == 0:
         return known
     return Noise(pooled(known.sd, known.dof, sd, dof), known.dof + dof)

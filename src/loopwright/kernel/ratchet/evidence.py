@@ -11,30 +11,45 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
+from loopwright.kernel.ratchet.clear import agree, size_stakes
+from loopwright.kernel.ratchet.record import Noise
 from loopwright.kernel.ratchet.robust import CLIP_SDS, clipped
 
-__all__ = ["chance_of_sum", "evidence", "log_likelihood"]
+__all__ = ["LEAST_PAIRS", "ON_SIZES", "chance_of_sum", "evidence", "log_likelihood", "sign_stakes"]
 
+ON_SIZES: Final = 0.4
+"""Share of the stake that is bet on sizes: clear gains get there through it, and small ones pay half a pair for it."""
+LEAST_PAIRS: Final = 3
+"""No evidence from fewer pairs decides, however large the gain looks: two runs that went wrong together are no gain."""
 LARGEST_STAKE: Final = 1e200
 GRAINS: Final = 40
 """Steps of one standard deviation on which the exact test counts: coarse enough for whole numbers, finer than any decision."""
 
 
-def evidence(differences: Sequence[float], sd: float, gains: Sequence[float]) -> tuple[float, float]:
-    """The stake now, and at its best; 1 before the first pair. `differences`: candidate minus head, larger = better; `sd`: of one run;
-    `gains`: those that are bet on, in equal parts."""
+def evidence(differences: Sequence[float], known: Noise, gains: Sequence[float]) -> float:
+    """The stake at its best, from the third pair on; 1 before. Half of it was bet on signs, half on sizes: the mean of two fair games is
+    a fair game. `differences`: candidate minus head, larger = better; `gains`: those that signs are bet on for."""
+    signs, sizes = sign_stakes(differences, known.sd, gains), size_stakes(differences, known)
+    both = [
+        (1 - ON_SIZES) * sign + (ON_SIZES * size if agree(differences[:pairs]) else 0.0)
+        for pairs, (sign, size) in enumerate(zip(signs, sizes, strict=True), 1)
+    ]
+    return max([1.0, *both[LEAST_PAIRS - 1 :]])
+
+
+def sign_stakes(differences: Sequence[float], sd: float, gains: Sequence[float]) -> list[float]:
+    """The stake on signs after every pair. `sd`: of one run; `gains`: those that are bet on, in equal parts."""
     bets = [_ratio(gain, sd) for gain in gains]
     stakes = [1.0] * len(bets)
-    now = best = 1.0
+    found = []
     for difference in differences:
         apart = _ratio(difference, sd)
         stakes = [
             min(LARGEST_STAKE, stake * 2 / (1 + math.exp(clipped(-apart * bet, 700.0))))
             for stake, bet in zip(stakes, bets, strict=True)
         ]
-        now = math.fsum(stakes) / len(stakes)
-        best = max(best, now)
-    return now, best
+        found.append(math.fsum(stakes) / len(stakes))
+    return found
 
 
 def chance_of_sum(differences: Sequence[float], sd: float) -> float:

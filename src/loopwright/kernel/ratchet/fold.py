@@ -7,8 +7,20 @@ import msgspec
 from loopwright.kernel.loop import Metric
 from loopwright.kernel.ratchet.account import charged
 from loopwright.kernel.ratchet.basis import confirm_runs, gain_between, joined, mean_of, noise, values
+from loopwright.kernel.ratchet.contradicted import contradiction
 from loopwright.kernel.ratchet.holdout import streak
-from loopwright.kernel.ratchet.record import FRESH_WINDOW, Failure, Held, Noise, Passed, Ratchet, Run, Slip, Trial
+from loopwright.kernel.ratchet.record import (
+    FRESH_WINDOW,
+    Failure,
+    Held,
+    Noise,
+    Passed,
+    Previous,
+    Ratchet,
+    Run,
+    Slip,
+    Trial,
+)
 from loopwright.kernel.ratchet.robust import LARGEST, less, pooled
 from loopwright.kernel.ratchet.standing import standing_of
 from loopwright.kernel.sample import Sample
@@ -50,20 +62,33 @@ def settled(ratchet: Ratchet, metric: Metric, verdict: Verdict) -> Ratchet:
     if ratchet.noisy and (trial.candidates or trial.heads):
         fields["account"] = charged(ratchet.account, metric, discovered=discovered)
     if verdict.status == "pass" and trial.screen is not None:
-        passed = Passed(trial.screen.value, None if discovered else standing.slip)
+        passed = Passed(trial.screen.value, None if discovered else standing.slip, trial.proposal_id)
         fields["passed"] = (*ratchet.passed, passed)[-PASSED_KEPT:]
     return msgspec.structs.replace(ratchet, **fields)
 
 
-def moved(ratchet: Ratchet, metric: Metric) -> Ratchet:
-    """After a keep: the runs that led to it are thrown away, everything about the new head is to be measured anew."""
+def moved(ratchet: Ratchet, metric: Metric, proposal_id: str | None = None) -> Ratchet:
+    """After a keep: the runs that led to it are thrown away, everything about the new head is to be measured anew.
+
+    `proposal_id`: which of those that passed was kept; `None`, or one that is not on record, takes the worst of what all of them mean.
+    """
     noises = tuple(
-        _capped(joined(known, values(ratchet.confirm, channel), len(ratchet.confirm) - 1))
+        _capped(
+            joined(
+                known,
+                values(ratchet.confirm, channel),
+                len(ratchet.confirm) - 1,
+                noise(ratchet, channel, confirmed=False),
+            )
+        )
         for channel, known in enumerate(_all_noises(ratchet, metric))
     )
-    gains_only = bool(ratchet.passed) and all(p.slip is None for p in ratchet.passed)
-    slips = [p.slip for p in ratchet.passed if p.slip is not None]
+    kept = tuple(p for p in ratchet.passed if proposal_id is not None and p.proposal_id == proposal_id)
+    kept = kept[-1:] or ratchet.passed
+    gains_only = bool(kept) and all(p.slip is None for p in kept)
+    slips = [p.slip for p in kept if p.slip is not None]
     slip = Slip() if gains_only else min(slips, key=lambda s: s.total - s.error, default=ratchet.slip)
+    named = proposal_id if proposal_id is not None or len(kept) != 1 else kept[0].proposal_id
     falls, top = streak(ratchet, metric)
     return msgspec.structs.replace(
         ratchet,
@@ -75,7 +100,7 @@ def moved(ratchet: Ratchet, metric: Metric) -> Ratchet:
         confirm=(),
         confirm_failures=(),
         slip=slip,
-        expected=tuple(p.value for p in ratchet.passed),
+        expected=tuple(p.value for p in kept),
         passed=(),
         kept=ratchet.kept + 1,
         holdout_before=ratchet.holdout if ratchet.holdout.values else ratchet.holdout_before,
@@ -85,6 +110,8 @@ def moved(ratchet: Ratchet, metric: Metric) -> Ratchet:
         final_base=(),
         final_head=(),
         final_failures=0,
+        previous=Previous(tuple(values(ratchet.fresh)), named, bool(slips)),
+        contradiction=contradiction(ratchet, metric),
     )
 
 
@@ -196,11 +223,10 @@ def _noises_after(ratchet: Ratchet, metric: Metric, trial: Trial) -> tuple[Noise
     after = []
     for channel, noise_before in enumerate(known):
         differences = [
-            less(one / ROOT_OF_TWO, other / ROOT_OF_TWO)
+            less(one, other) / ROOT_OF_TWO  # in this order: equal differences must stay equal
             for one, other in zip(values(trial.candidates, channel), values(trial.heads, channel), strict=False)
         ]
-        reference = noise(ratchet, channel)
-        seen = joined(Noise(reference.sd, 0), differences, pairs - 1)
+        seen = joined(Noise(), differences, pairs - 1, noise(ratchet, channel))
         after.append(_capped(_merged(noise_before, seen)))
     return tuple(after)
 

@@ -7,7 +7,21 @@ from typing import Final, Literal
 
 from loopwright.kernel.values import Value
 
-__all__ = ["FRESH_WINDOW", "Account", "Failure", "Held", "Noise", "Passed", "Ratchet", "Run", "Slip", "Trial", "start"]
+__all__ = [
+    "FRESH_WINDOW",
+    "Account",
+    "Contradiction",
+    "Failure",
+    "Held",
+    "Noise",
+    "Passed",
+    "Previous",
+    "Ratchet",
+    "Run",
+    "Slip",
+    "Trial",
+    "start",
+]
 
 FRESH_WINDOW: Final = 12
 """Runs of the head that the screen compares with: older ones tell of a machine as it was."""
@@ -66,6 +80,30 @@ class Passed(Value, frozen=True):
 
     value: float
     slip: Slip | None
+    proposal_id: str | None = None
+
+
+class Previous(Value, frozen=True):
+    """The head before the last keep: its latest runs, and what took its place (`simpler`: not a gain, as good and shorter)."""
+
+    values: tuple[float, ...] = ()
+    proposal_id: str | None = None
+    simpler: bool = False
+
+
+class Contradiction(Value, frozen=True):
+    """A keep after which fresh runs were clearly worse. `new` and `old` are means of `new_runs` and `old_runs` runs, after and before;
+    `loss` is positive, `error` its standard error, `allowed` what the keep was allowed to lose, all in the metric's unit."""
+
+    keep: int
+    proposal_id: str | None
+    new: float
+    new_runs: int
+    old: float
+    old_runs: int
+    loss: float
+    error: float
+    allowed: float
 
 
 class Held(Value, frozen=True):
@@ -103,6 +141,8 @@ class Ratchet(Value, frozen=True):
     final_base: tuple[float, ...] = ()
     final_head: tuple[float, ...] = ()
     final_failures: int = 0
+    previous: Previous | None = None
+    contradiction: Contradiction | None = None
 
 
 def start() -> Ratchet:

@@ -33,7 +33,7 @@ WORTH_SDS: Final = 1.0
 """The gain that is given up as unlikely, in standard deviations, when the loop names no smallest one."""
 GIVE_UP: Final = 1.6
 """Log-likelihood ratio against a gain worth having at which a trial is given up: it loses one such gain in five at most."""
-EARLY: Final = 0.25
+EARLY: Final = 0.35
 """Share of the level that the evidence may use before the last pair; the rest is kept for the exact test on all pairs."""
 EQUAL_SDS: Final = 0.5
 """What counts as equal when the loop names no smallest effect, in standard deviations of one run."""
@@ -113,7 +113,7 @@ def _noisy(ratchet: Ratchet, metric: Metric, trial: Trial, *, simpler: bool) -> 
         gain_between(one, other, metric.goal)
         for one, other in zip(values(trial.candidates), values(trial.heads), strict=False)
     ]
-    standing = _weighed(ratchet, metric, differences, sd)
+    standing = _weighed(ratchet, metric, differences)
     pairs, left = len(differences), metric.pairs - len(differences)
     if pairs == 0 or len(trial.candidates) != len(trial.heads):
         return _ask(trial, standing)
@@ -142,16 +142,18 @@ def _screened(ratchet: Ratchet, metric: Metric, trial: Trial, sd: float, *, simp
     return None if broken is None else replace(standing, answer="out_of_bounds", bound=broken)
 
 
-def _weighed(ratchet: Ratchet, metric: Metric, differences: list[float], sd: float) -> Standing:
+def _weighed(ratchet: Ratchet, metric: Metric, differences: list[float]) -> Standing:
     """Gain, error and odds of the pairs so far. The level of the test is shared between the evidence, which may be looked at after every
     pair, and the exact test, which is looked at once: on its last pair it sees gains a quarter smaller than evidence alone would."""
     pairs, smallest = len(differences), metric.min_effect
+    known = noise(ratchet)
+    sd = known.sd
     allowed = level(ratchet.account, metric)
     if smallest:
         bets = [clipped(max(bet * smallest, LEAST_BET_SDS * sd), MOST_BET_SDS * sd) for bet in BETS_EFFECTS]
     else:
         bets = [bet * sd for bet in BETS_SDS]
-    odds, share = evidence(differences, sd, bets)[1], EARLY
+    odds, share = evidence(differences, known, bets), EARLY
     if pairs >= metric.pairs and odds * EARLY * allowed < 1:
         odds, share = 1 / chance_of_sum(differences, sd), 1 - EARLY
     needed = 1 / (share * allowed) if share * allowed > 1e-300 else math.inf

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import contextlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,7 @@ class Answer(msgspec.Struct, frozen=True):
     refusal: str | None = None
     tests: int = 0
     ordered: bool = False
+    candidate_s: float = 0.0
     end: str = ""
     mode: str = ""
     why: str = ""
@@ -56,13 +57,13 @@ class Answer(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What a warm process must know. `seconds` by test id, as the head's report has them."""
+    """What a warm process must know. `head_s`: how long the head's cold run took; `candidate_s`: how long a candidate's may take."""
 
     runner: Runner
     tree: str
     must: Sequence[str]
     wanted: Sequence[str]
-    seconds: Mapping[str, float]
+    head_s: float
     candidate_s: float
     memory_bytes: int
 
@@ -73,6 +74,8 @@ class Link:
     def __init__(self, start: Start, shop: Workshop) -> None:
         self._start = start
         self._shop = shop
+        self.candidate_s = start.candidate_s
+        """As the warm process sees it: longer, where it takes longer for all of the head than the cold run did."""
         self._stack = contextlib.AsyncExitStack()
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -106,7 +109,7 @@ class Link:
             "args": start.runner.args,
             "must": start.must,
             "wanted": start.wanted,
-            "seconds": start.seconds,
+            "head_s": start.head_s,
             "candidate_s": start.candidate_s,
             "memory_bytes": start.memory_bytes,
             "isolated": shop.sandbox.isolated,
@@ -135,7 +138,9 @@ class Link:
         hello = await self._line(_HELLO_S)
         if hello != msgspec.json.encode({"hello": nonce}):
             raise LinkLost("something else connected to it")
-        return await self._answer(within_s)
+        answer = await self._answer(within_s)
+        self.candidate_s = max(self.candidate_s, answer.candidate_s)
+        return answer
 
     async def ask(self, changes: Sequence[Change], *, progress: bool, within_s: float) -> Answer:
         """Judge a candidate. Raises: `LinkLost`."""

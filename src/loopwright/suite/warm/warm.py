@@ -115,19 +115,18 @@ class WarmSuite:
     ) -> tuple[Link | None, Screened | None, str | None]:
         """The link to go on with, and a result or why there is none."""
         assert self._start is not None
-        within_s = 8 * self._start.candidate_s + 120
         try:
             if link is None:
                 if self._no_warm is not None:
                     return None, None, self._no_warm
                 link = Link(self._start, self._shop)
                 self._links.add(link)
-                opened = await link.open(within_s)
+                opened = await link.open(_patience_s(link))
                 if opened.cold is not None:
                     self._no_warm = opened.cold
                     await self._drop(link)
                     return None, None, opened.cold
-            answer = await link.ask(changes, progress=progress, within_s=within_s)
+            answer = await link.ask(changes, progress=progress, within_s=_patience_s(link))
         except LinkLost as lost:
             await self._drop(link)
             self._count_loss(str(lost))
@@ -226,7 +225,7 @@ class WarmSuite:
             tree=self._tree,
             must=sorted(self.must),
             wanted=self.wanted,
-            seconds={case.id: case.duration_ms / 1000 for case in head.cases},
+            head_s=head.wall_ms / 1000,
             candidate_s=float(self._limit_s()),
             memory_bytes=MEMORY_BYTES,
         )
@@ -235,6 +234,11 @@ class WarmSuite:
     def _limit_s(self) -> int:
         most = self._shop.timeout_s if self._source.timeout_s is None else self._source.timeout_s
         return min(most, max(LEAST_LIMIT_S, SLOWDOWN * -(-self._head.wall_ms // 1000)))
+
+
+def _patience_s(link: Link) -> float:
+    """The warm process keeps its own limits; this is for one that does not answer at all."""
+    return 8 * link.candidate_s + 120
 
 
 def _timed(found: Screened, began: float) -> Screened:

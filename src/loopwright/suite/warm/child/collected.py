@@ -10,12 +10,10 @@ import gc
 import importlib
 import linecache
 import os
-import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -23,56 +21,16 @@ import pytest
 from .calls import Calls, Key, suspended
 from .common import Checkout
 from .forked import Ended, Limits, Way, end_orphans, fork
-from .swap import Loaded, Swap
+from .lead import is_plain, lead
+from .runs import Head, Run, order_of
+from .swap import Loaded
 
-__all__ = ["Collected", "Head", "Run"]
+__all__ = ["Collected"]
 
 _RANK = {"passed": 0, "skipped": 1, "failed": 2, "error": 3}
 _MESSAGE_CHARS = 300
-_FACTOR, _CPU_EXTRA_S, _WALL_EXTRA_S = 10, 2.0, 10.0
-
-
-@dataclass
-class Head:
-    """What is known of the unchanged project. `must` passed there, `wanted` failed; `flaky` ones decide nothing.
-
-    `times` by test: CPU and wall seconds. `impact`: the tests that call into a file. `ordered`: the tests' results depend on their
-    order, so they are never run in another one.
-    """
-
-    must: frozenset[str]
-    wanted: tuple[str, ...]
-    times: dict[str, tuple[float, float]]
-    impact: dict[str, list[str]] = field(default_factory=dict)
-    ordered: bool = False
-    candidate_s: float = 30.0
-    collect_s: float = 10.0
-    memory_bytes: int = 2 << 30
-
-    def limits_of(self, test: str) -> tuple[float, float]:
-        cpu_s, wall_s = self.times.get(test, (0.5, 0.5))
-        # Within a short limit of the whole, one test gets a share of it.
-        cpu_extra_s, wall_extra_s = min(_CPU_EXTRA_S, self.candidate_s / 6), min(_WALL_EXTRA_S, self.candidate_s / 3)
-        return _FACTOR * cpu_s + cpu_extra_s, _FACTOR * wall_s + wall_extra_s
-
-    def limits(self) -> Limits:
-        return Limits(self.candidate_s, self.candidate_s, self.memory_bytes)
-
-
-@dataclass
-class Run:
-    """What a child is to do. `first` are run before the rest; `only` restricts to these and what stands before them where order matters.
-
-    `all`: do not stop at the first test that decides. `traced`: say which functions each test calls. `backwards`: in reverse order.
-    """
-
-    swap: Swap = field(default_factory=list)
-    first: "tuple[str, ...]" = ()
-    only: "str | None" = None
-    all: bool = False
-    progress: bool = False
-    traced: bool = False
-    backwards: bool = False
+_HEAD_FACTOR = 2
+"""Tracing and a first run take longer."""
 
 
 class Collected:
@@ -93,10 +51,10 @@ class Collected:
         self.direct = False
         self._shown: Run | None = None
         self._ran = 0
+        self._began_s = 0.0
         self._results: dict[str, dict[str, str]] = {}
         self._fds = _descriptors()
         self._traces: list[list[Key]] = []
-        self._times: dict[str, tuple[float, float]] = {}
         self._fixed: list[str] = []
 
     # --- pytest's hooks
@@ -172,7 +130,7 @@ class Collected:
 
     def run(self, run: Run) -> "Ended | None":
         """In the parent what became of the child; in the child, `None`, when its tests have run: then it returns to pytest."""
-        result = fork(self.head.limits())
+        result = fork(Limits(self.head.candidate_s, self.head.memory_bytes))
         if isinstance(result, Ended):
             end_orphans(set())
             return result
@@ -182,32 +140,41 @@ class Collected:
 
     def here(self, run: Run, way: Way) -> None:
         """Run the tests in this process, which ends by `way`."""
+        head = self.head
         self.way = way
+        self._began_s = time.monotonic()
+        way.within(head.candidate_s * (_HEAD_FACTOR if run.all else 1))
         for function, code in run.swap:
             function.__code__ = code
         linecache.clearcache()
         importlib.invalidate_caches()
-        items = self.order(run)
-        last_wanted = max((n for n, item in enumerate(items) if item.nodeid in self.head.wanted), default=-1)
-        ran = 0
+        items = order_of(self.items, head, run)
+        confirms = run.stalled or run.until is not None
+        reported = set() if not confirms or not is_plain(items[0].config) else {run.until, *run.first, *head.wanted}
+        last_wanted = max((n for n, item in enumerate(items) if item.nodeid in head.wanted), default=-1)
         for number, item in enumerate(items):
             following = items[number + 1] if number + 1 < len(items) else None
-            way.test(number, *self.head.limits_of(item.nodeid))
-            with self._watched(run, item.nodeid):
+            way.test(number)
+            if reported and item.nodeid not in reported:
+                lead(item, following)
+                continue
+            with self._watched(run):
                 item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             if item.session.shouldstop or item.session.shouldfail:
-                way.leave(self._record("stopped", [], ran))
-            ran += 1
+                way.leave(self._record("stopped", [], number))
             case = self._results.get(item.nodeid) or _case(item.nodeid, "skipped", "")
-            if item.nodeid in self.head.must and case["status"] != "passed" and not run.all:
-                way.leave(self._record("failed", [case], ran))
-            if item.nodeid in self.head.wanted and case["status"] == "passed":
+            decides = item.nodeid == run.until if confirms else item.nodeid in head.must and not run.all
+            if decides and case["status"] != "passed":
+                way.leave(self._record("failed", [case], number + 1))
+            if item.nodeid in head.wanted and case["status"] == "passed":
                 self._fixed.append(item.nodeid)
-            if number == last_wanted and run.progress and not self._fixed and not run.all and run.only is None:
-                cases = [self._results[test] for test in self.head.wanted if test in self._results]
+            if confirms and (item.nodeid == run.until or (self._fixed and run.stalled)):
+                way.leave(self._record("ran", [], number + 1))
+            if number == last_wanted and (run.progress or run.stalled) and not self._fixed:
+                cases = [self._results[test] for test in head.wanted if test in self._results]
                 if any(c["status"] in ("failed", "error") for c in cases):  # skipped is neither
-                    way.leave(self._record("stalled", cases, ran))
-        self._ran = ran
+                    way.leave(self._record("stalled", cases, number + 1))
+        self._ran = len(items)
         self._shown = run
 
     def finish(self, exit_code: int) -> None:
@@ -217,8 +184,7 @@ class Collected:
         if run is None:  # pytest.exit(), or an error of pytest's own, in the middle
             way.leave(self._record("stopped", [], 0))
             return
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        way.test(1 << 30, *self.head.limits_of(""))
+        way.test(1 << 30)
         threading._shutdown()  # type: ignore[attr-defined]  # waits for threads that are no daemons
         atexit._run_exitfuncs()
         failing = [c for c in self._results.values() if c["status"] in ("failed", "error")]
@@ -226,7 +192,7 @@ class Collected:
         record = self._record("ran" if int(exit_code) == expected else "stopped", failing[:50], self._ran)
         if run.all:
             record["results"] = {test: case["status"] for test, case in self._results.items()}
-            record["times"] = self._times
+            record["wall_s"] = time.monotonic() - self._began_s
         if run.traced:
             record["traces"] = self._traces
             record["modules"] = self._foreign()
@@ -241,37 +207,18 @@ class Collected:
     def _record(self, end: str, cases: list[dict[str, str]], ran: int) -> dict[str, Any]:
         return {"end": end, "cases": cases, "fixed": self._fixed, "ran": ran, "direct": self.direct}
 
-    def order(self, run: Run) -> list[Any]:
-        items = self.items
-        if run.only is not None:
-            at = next(n for n, item in enumerate(items) if item.nodeid == run.only)
-            return items[: at + 1] if self.head.ordered else [items[at]]
-        if run.backwards:
-            return items[::-1]
-        first, wanted = set(run.first), set(self.head.wanted)
-        if self.head.ordered or run.all or not first | wanted:
-            return items
-        front = [i for i in items if i.nodeid in wanted]
-        front += [i for i in items if i.nodeid in first and i.nodeid not in wanted]
-        there = {id(i) for i in front}
-        return front + [i for i in items if id(i) not in there]
-
     @contextlib.contextmanager
-    def _watched(self, run: Run, test: str) -> Iterator[None]:
-        if not run.all:
+    def _watched(self, run: Run) -> Iterator[None]:
+        if not run.traced:
             yield
             return
-        calls = Calls(self.checkout) if run.traced else None
-        cpu_s, wall_s = time.process_time(), time.monotonic()
-        if calls is not None:
-            calls.start()
+        calls = Calls(self.checkout)
+        calls.start()
         try:
             yield
         finally:
-            if calls is not None:
-                calls.stop()
-                self._traces.append(sorted(calls.take()))
-            self._times[test] = (time.process_time() - cpu_s, time.monotonic() - wall_s)
+            calls.stop()
+            self._traces.append(sorted(calls.take()))
 
 
 def _case(test: str, status: str, message: str) -> dict[str, str]:

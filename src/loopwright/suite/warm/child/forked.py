@@ -15,17 +15,17 @@ from typing import Any
 __all__ = ["Ended", "Limits", "Way", "adopt_orphans", "end_orphans", "fork"]
 
 _RECORD_BYTES = 8 << 20
-_FILE_BYTES = 1 << 30
 _TICK_S = 0.2
-_AT = struct.Struct("<i")
+_NUMBER = struct.Struct("<i")
+_WALL = struct.Struct("<d")
+_LARGE = 0.5
 _SET_CHILD_SUBREAPER = 36
 
 
 @dataclass(frozen=True)
 class Limits:
-    """`cpu_s` and `wall_s` of the whole child; `memory_bytes` beyond what its parent has. A test has limits of its own (`Way.test`)."""
+    """`wall_s` until the child ends or begins something else (`Way.within`); `memory_bytes` beyond what its parent has."""
 
-    cpu_s: float
     wall_s: float
     memory_bytes: int
 
@@ -34,30 +34,38 @@ class Limits:
 class Ended:
     """`record` is `None` when the child left none, whatever its exit status: an `os._exit(0)` is not a success.
 
-    `hung`: it was ended because it took too long. `at` is the number of the test that ran last, -1 before the first.
+    `hung`: it was ended because it took too long. `at` is the number of the test that ran last, -1 before the first. `large`: it came
+    near its limit of memory, which a cold run has not.
     """
 
     record: "dict[str, Any] | None"
     hung: bool
     at: int
     cpu_ms: int
+    large: bool
 
 
 class Way:
     """The child's side: where it says what it is at, and what came out."""
 
-    def __init__(self, writing: int, shared: "mmap.mmap") -> None:
+    def __init__(self, writing: int, shared: "mmap.mmap", large_bytes: float) -> None:
         self._writing = writing
         self._shared = shared
+        self._large_bytes = large_bytes
+        self._stage = 0
 
-    def test(self, number: int, cpu_s: float, wall_s: float) -> None:
-        """The test `number` begins. CPU time for what computes, wall time for what waits: a busy machine must not make a good one hang."""
-        signal.setitimer(signal.ITIMER_PROF, cpu_s)
-        self._shared[4:12] = struct.pack("<d", wall_s)
-        self._shared[:4] = _AT.pack(number)
+    def within(self, wall_s: float) -> None:
+        """From now on it may take that long. Wall time, as a cold run is limited: several threads use up CPU time faster."""
+        self._stage += 1
+        self._shared[8:] = _WALL.pack(wall_s)
+        self._shared[4:8] = _NUMBER.pack(self._stage)
+
+    def test(self, number: int) -> None:
+        self._shared[:4] = _NUMBER.pack(number)
 
     def leave(self, record: "dict[str, Any]") -> None:
-        data = json.dumps(record).encode() + b"\n"
+        # Asked for is as good as used: what is refused may be caught, and only then fail.
+        data = json.dumps({**record, "large": _peak_bytes() > self._large_bytes}).encode() + b"\n"
         while data:
             data = data[os.write(self._writing, data) :]
         os._exit(0)
@@ -67,30 +75,35 @@ def fork(limits: Limits) -> "Ended | Way":
     """In the parent an `Ended`, when the child has ended. In the child, at once, its `Way`, by which it must leave."""
     reading, writing = os.pipe()
     shared = mmap.mmap(-1, 16)
-    shared[:4] = _AT.pack(-1)
-    shared[4:12] = struct.pack("<d", limits.wall_s)
+    shared[:] = _NUMBER.pack(-1) + _NUMBER.pack(0) + _WALL.pack(limits.wall_s)
     pid = os.fork()
     if pid == 0:
         os.close(reading)
-        _confine(limits)
-        return Way(writing, shared)
+        has_bytes = _memory_now()
+        _confine(has_bytes, limits)
+        return Way(writing, shared, has_bytes + _LARGE * limits.memory_bytes)
     os.close(writing)
     hung = False
     data = b""
     try:
-        data, hung = _read(reading, shared, limits)
+        data, hung = _read(reading, shared)
     finally:
         os.close(reading)
         _kill_group(pid)
-        _, status, used = os.wait4(pid, 0)
-    at = int(_AT.unpack(shared[:4])[0])
+        _, _, used = os.wait4(pid, 0)
+    at = int(_NUMBER.unpack(shared[:4])[0])
     shared.close()
-    hung |= os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGPROF, signal.SIGXCPU)
+    ours = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    large = (used.ru_maxrss - ours) * 1024 > _LARGE * limits.memory_bytes
     record = None
     if data.endswith(b"\n"):
         with contextlib.suppress(ValueError):
             record = json.loads(data)
-    return Ended(record if isinstance(record, dict) else None, hung, at, int(1000 * (used.ru_utime + used.ru_stime)))
+    if not isinstance(record, dict):
+        record = None
+    elif record.pop("large", False):
+        large = True
+    return Ended(record, hung, at, int(1000 * (used.ru_utime + used.ru_stime)), large)
 
 
 def adopt_orphans() -> None:
@@ -134,13 +147,9 @@ def _children() -> "set[int]":
     return found
 
 
-def _confine(limits: Limits) -> None:
+def _confine(has_bytes: int, limits: Limits) -> None:
     os.setsid()
-    signal.signal(signal.SIGPROF, signal.SIG_DFL)
-    signal.setitimer(signal.ITIMER_PROF, limits.cpu_s)
-    _tighten(resource.RLIMIT_CPU, int(limits.cpu_s + time.process_time()) + 2)
-    _tighten(resource.RLIMIT_AS, _memory_now() + limits.memory_bytes)
-    _tighten(resource.RLIMIT_FSIZE, _FILE_BYTES)
+    _tighten(resource.RLIMIT_AS, has_bytes + limits.memory_bytes)
     _tighten(resource.RLIMIT_CORE, 0)
 
 
@@ -155,23 +164,29 @@ def _memory_now() -> int:
         return int(stream.read().split()[0]) * resource.getpagesize()
 
 
-def _read(fd: int, shared: "mmap.mmap", limits: Limits) -> "tuple[bytes, bool]":
-    began = since = time.monotonic()
-    at = -1
+def _peak_bytes() -> int:
+    """0 where the test has left no descriptor to look it up with."""
+    with contextlib.suppress(OSError), open("/proc/self/status", "rb") as stream:
+        return next((int(line.split()[1]) * 1024 for line in stream if line.startswith(b"VmPeak:")), 0)
+    return 0
+
+
+def _read(fd: int, shared: "mmap.mmap") -> "tuple[bytes, bool]":
+    since = time.monotonic()
+    stage = shared[4:8]
     data = b""
     while not data.endswith(b"\n") and len(data) < _RECORD_BYTES:
         ready, _, _ = select.select([fd], [], [], _TICK_S)
-        now = time.monotonic()
         if ready:
             chunk = os.read(fd, 1 << 16)
             if not chunk:
                 break
             data += chunk
             continue
-        seen = int(_AT.unpack(shared[:4])[0])
-        if seen != at:
-            at, since = seen, now
-        if now - since > struct.unpack("<d", shared[4:12])[0] or now - began > limits.wall_s:
+        now = time.monotonic()
+        if shared[4:8] != stage:
+            stage, since = shared[4:8], now
+        if now - since > _WALL.unpack(shared[8:])[0]:
             return b"", True
     return data, False
 

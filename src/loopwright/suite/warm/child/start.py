@@ -12,7 +12,10 @@ __all__ = ["PROGRAM", "message"]
 _MODULES = {
     "trace": ("common", "tracers", "trace"),
     "screen": ("common", "zygote", "screen"),
-    "serve": ("common", "zygote", "channel", "forked", "bodies", "calls", "swap", "tidy", "collected", "serve"),
+    "serve": (
+        *("common", "zygote", "channel", "forked", "bodies", "calls", "swap", "tidy", "codes", "lead", "runs"),
+        *("collected", "settled", "session", "late", "serve"),
+    ),
 }
 """What each program consists of, in an order in which each only needs what stands before it."""
 
