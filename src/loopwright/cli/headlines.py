@@ -55,14 +55,8 @@ class Headlines:
             case ev.Measured(action_id=action_id):
                 return "measured", f"{self._measured(action_id)}: {_in_words(body).partition(': ')[2]}"
             case ev.Weighed(proposal_id=proposal_id, verdict=verdict):
-                word = (
-                    "better"
-                    if verdict.status == "pass"
-                    else "no better"
-                    if verdict.status == "fail"
-                    else verdict.status
-                )
-                return word, f"{self._title(proposal_id)}: {verdict.summary}"
+                better = {"pass": "better", "fail": "no better"}.get(verdict.status, verdict.status)
+                return better, f"{self._title(proposal_id)}: {verdict.summary}"
             case ev.Decided(decision=Revert()):
                 return "reverted", "nothing of this iteration is kept"
             case ev.Decided(decision=Escalate(rung=rung), why=why):

@@ -24,6 +24,8 @@ class Row:
 def measured_sentences(view: MetricView) -> Iterator[str]:
     """The claim first, then what it rests on."""
     yield _claim(view)
+    if view.contradicted is not None:
+        yield f"{view.contradicted}."
     if view.noise_sd is None:
         yield "The noise of a run is not known yet."
     elif view.noise_sd == 0:

@@ -572,13 +572,13 @@ def _kept(state: State, body: ev.Kept) -> Fields:
         "lessons": _lessons(state),
         "claims": 0,
         "denials": 0,
-        "ratchet": _moved(state),
+        "ratchet": _moved(state, body.proposal_id),
     }
 
 
-def _moved(state: State) -> Ratchet | None:
+def _moved(state: State, proposal_id: str) -> Ratchet | None:
     metric = state.loop.evaluate.metric
-    return None if state.ratchet is None or metric is None else ratchet.moved(state.ratchet, metric)
+    return None if state.ratchet is None or metric is None else ratchet.moved(state.ratchet, metric, proposal_id)
 
 
 def _delivered(state: State, body: ev.Delivered) -> Fields:

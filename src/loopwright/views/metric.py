@@ -40,6 +40,8 @@ class MetricView(Value, frozen=True):
     noise_sd: float | None
     claim: Claim | None
     summary: str
+    contradicted: str | None
+    """What the fresh runs of the last keep say against it; `None` = nothing."""
     runs: int
     wall_ms: int
 
@@ -78,7 +80,7 @@ def metric_view(events: Iterable[ev.Event]) -> MetricView | None:
             case ev.Weighed(verdict=verdict) if metric is not None:
                 state = ratchet.settled(state, metric, verdict)
             case ev.Kept() as body if metric is not None:
-                state = ratchet.moved(state, metric)
+                state = ratchet.moved(state, metric, body.proposal_id)
                 heads.append(_Head(body.proposal_id, body.tree))
             case _:
                 pass
@@ -90,6 +92,7 @@ def metric_view(events: Iterable[ev.Event]) -> MetricView | None:
         noise_sd=ratchet.noise_sd(state),
         claim=ratchet.claim(state, metric),
         summary=ratchet.head_summary(state, metric),
+        contradicted=ratchet.contradicted(state, metric),
         runs=runs,
         wall_ms=wall_ms,
     )
