@@ -5,10 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from loopwright.journal.protocol import Journal
 from support.postgres import running_postgres, schema_url
 from support.stores import Store
+
+# How long an example takes says how busy the machine is, and nothing of what is tested.
+settings.register_profile("loopwright", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("loopwright")
 
 
 @pytest.fixture(scope="session")
