@@ -17,7 +17,7 @@ from loopwright.kernel.ratchet.robust import CLIP_SDS, clipped
 
 __all__ = ["LEAST_PAIRS", "ON_SIZES", "chance_of_sum", "evidence", "log_likelihood", "sign_stakes"]
 
-ON_SIZES: Final = 0.4
+ON_SIZES: Final = 0.5
 """Share of the stake that is bet on sizes: clear gains get there through it, and small ones pay half a pair for it."""
 LEAST_PAIRS: Final = 3
 """No evidence from fewer pairs decides, however large the gain looks: two runs that went wrong together are no gain."""
