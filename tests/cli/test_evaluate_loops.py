@@ -37,11 +37,11 @@ def ended(done: Ended) -> tuple[int, object]:
 
 
 # --- holdout ------------------------------------------------------------------------------------------------------------------
-def many_files(where: Path) -> Path:
+def many_files(where: Path, more: dict[str, str] | None = None) -> Path:
     """Eight files of one test each; half of the tests fail."""
     one = "from shop import double\n\n\ndef test_of_{n}():\n    assert double({n}) == {twice}\n"
     tests = {f"tests/test_case{n}.py": one.format(n=n, twice=2 * n) for n in range(1, 9)}
-    return shop(where, {**tests, "tests/test_shop.py": ""})
+    return shop(where, {**tests, "tests/test_shop.py": "", **(more or {})})
 
 
 MEMORISE = """\
@@ -85,6 +85,31 @@ def test_an_honest_program_passes_what_it_never_saw(tmp_path: Path) -> None:
     assert untouched(where)
 
 
+SPY = """\
+import json, os, pathlib, subprocess, sys
+found = set()
+for root in (pathlib.Path('.'), pathlib.Path(sys.argv[1]), *pathlib.Path(sys.argv[1]).parents, pathlib.Path('.loopwright')):
+    for folder in (root, root / 'tests', root / '.loopwright' / 'work'):
+        found |= {p.name for p in folder.glob('test_case*.py')} | {p.name for p in folder.glob('*/tests/test_case*.py')}
+for n in range(1, 9):
+    for where in ('.', sys.argv[1]):
+        done = subprocess.run(['git', '-C', where, 'show', f'main:tests/test_case{n}.py'], capture_output=True)
+        found |= {f'test_case{n}.py'} if done.returncode == 0 else set()
+pathlib.Path(os.environ['LOOPWRIGHT_RESULT']).write_text(json.dumps({'title': f'{len(found)} readable', 'done': False}))
+pathlib.Path('new.txt').write_text('x')
+"""
+
+
+def test_in_the_sandbox_there_is_no_way_round_to_what_is_held_out(tmp_path: Path) -> None:
+    """Not in the repository that the copy was made of, not in its history, not in other copies."""
+    where = many_files(tmp_path / "repo", {"spy.py": SPY})
+    text = loop_text(f"{sys.executable} spy.py {where}", f"tests: '{PYTEST}', holdout: 0.5", iterations=1)
+    (tmp_path / "loop.md").write_text(text)
+    done = loopwright("run", tmp_path / "loop.md", "--json", cwd=where)
+    assert (ended(done), "not sandboxed" in str(done.json()["sandbox"])) == ((4, "iterations"), False), done
+    assert [row[3] for row in rows(where)] == ["4 readable"]
+
+
 # --- tamper -------------------------------------------------------------------------------------------------------------------
 WEAKEN = "edit('tests/test_shop.py', 'Equal(double(7), 14)', 'True(double(7))')\nsays(title='tidy the tests')\n"
 
@@ -104,11 +129,14 @@ def test_a_weakened_test_waits_for_a_person_who_is_told_where(tmp_path: Path) ->
     run_id = str(done.json()["run"])
     site_asks = loopwright("approvals", cwd=where, env=UNSANDBOXED)
     assert f"{run_id}:q1" in site_asks.out
+    again = loopwright("resume", run_id, "--json", cwd=where, env=UNSANDBOXED)
+    assert ended(again) == (3, "waiting"), "it goes on waiting until somebody answers"
     answered = loopwright("approve", f"{run_id}:q1", "--why", "it was too strict", "--json", cwd=where, env=UNSANDBOXED)
     assert answered.code == 0, answered
     assert [row[2] for row in rows(where)] == ["keep"]
     assert "assertTrue(double(7))" in git(where, "show", f"{branch(where)}:tests/test_shop.py")
     assert "it was too strict" in report(where)
+    assert loopwright("replay", run_id, cwd=where, env=UNSANDBOXED).code == 0
     assert untouched(where)
 
 
@@ -233,17 +261,20 @@ def test_what_a_calibration_measured_stands_beside_the_verdict(tmp_path: Path) -
 
 
 # --- claims -------------------------------------------------------------------------------------------------------------------
-def test_a_goal_that_is_called_impossible_goes_to_a_person(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("answer", "code", "reason"), [("approve", 1, "impossible"), ("deny", 5, "exhausted")], ids=["agreed", "not agreed"]
+)
+def test_a_goal_that_is_called_impossible_goes_to_a_person(tmp_path: Path, answer: str, code: int, reason: str) -> None:
     where = shop(tmp_path / "repo")
     done = run(where, loop_text(program(where, "says(impossible='double is not defined')\n"), f"tests: '{UNITTEST}'"))
     assert ended(done) == (3, "waiting"), done
     assert "double is not defined" in str(done.json()["summary"])
     run_id = str(done.json()["run"])
-    agreed = loopwright("approve", f"{run_id}:q1", cwd=where, env=UNSANDBOXED)
-    assert agreed.code == 1, agreed
-    assert "(impossible)" in agreed.out
+    answered = loopwright(answer, f"{run_id}:q1", cwd=where, env=UNSANDBOXED)
+    assert answered.code == code, answered
+    assert f"({reason})" in answered.out
     (finished,) = of_kind(history(where, run_id), ev.RunFinished)
-    assert (finished.reason, finished.exit_code) == ("impossible", 1)
+    assert (finished.reason, finished.exit_code) == (reason, code)
     assert (branch(where), untouched(where)) == ("", True)
 
 
