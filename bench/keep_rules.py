@@ -16,7 +16,7 @@ A last table says what one decision costs: one candidate with a gain of so many 
 calibrated: how many pairs until it settles (of those that are kept), and how many runs until a loss is given up. Below it the share of
 candidates that change nothing and are kept, for noises that the evidence was not tuned on.
 
-Run: python bench/keep_rules.py [--replicates 40]; 200 take a quarter of an hour.
+Run: python bench/keep_rules.py [--replicates 30]; 200 take a quarter of an hour.
 """
 
 import argparse
@@ -460,8 +460,8 @@ def main() -> int:
     parser.add_argument(
         "--replicates",
         type=int,
-        default=40,
-        help="of each of the main worlds (default: %(default)s, which takes three minutes on one free core; 200 take a quarter of an hour)",
+        default=30,
+        help="of each of the main worlds (default: %(default)s, which takes two minutes on one free core; 200 take a quarter of an hour)",
     )
     parser.add_argument("--processes", type=int, default=2, help="default: %(default)s")
     options = parser.parse_args()
