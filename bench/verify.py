@@ -147,7 +147,7 @@ class Cold:
 
     def prepare(self) -> None:
         """testmon: what the head's tests depend on."""
-        self._run()
+        assert self._run() == 0
         self._kept.mkdir()
         for file in self._root.glob(".testmondata*"):
             shutil.copy(file, self._kept)
@@ -162,7 +162,7 @@ class Cold:
             self.cost.wall_s += time.perf_counter() - began
             self.cost.cpu_s += cpu_s(own=False) - cpu
             self.cost.candidates += 1
-            self.cost.statuses["pass" if returncode in {0, 5} else "fail"] += 1
+            self.cost.statuses[{0: "pass", 5: "pass", 1: "fail", 2: "fail"}.get(returncode, f"exit {returncode}")] += 1
             for path in candidate.files:
                 (self._root / path).write_text(self._files[path])
             if self._kept.is_dir():
@@ -172,7 +172,8 @@ class Cold:
                     shutil.copy(file, self._root)
 
     def _run(self) -> int:
-        command = (*COMMAND, "-p", "no:cacheprovider", *self._extra)
+        # testmon needs the options of the cache.
+        command = (*COMMAND, *(self._extra or ("-p", "no:cacheprovider")))
         return subprocess.run(command, cwd=self._root, env=self._env, capture_output=True, check=False).returncode
 
 
