@@ -62,19 +62,20 @@ def test_a_right_fix_is_said_in_both_parts(site: tuple[Workshop, str, Observatio
     assert verdict.score == 12.0
 
 
-def test_a_fix_of_what_was_shown_alone_is_progress_and_said_to_be_no_more(
+def test_a_fix_of_what_was_shown_and_of_nothing_else_is_put_to_a_person(
     site: tuple[Workshop, str, Observation],
 ) -> None:
+    """It may know the tests and not the fault. A fix of a part of them is progress like any other."""
     verdict = verdict_on(site, fit(drawn_of(site).visible))
-    assert verdict.status == "pass"
+    assert verdict.status == "ask"
     assert verdict.summary == (
         "fixes 4 of 4 visible failing tests, 0 of 2 held out, breaks none (10 pass); "
         "it may fit no more than the tests that were shown"
     )
     some = frozenset(sorted(i for i in drawn_of(site).visible if "double" in i)[:1])
-    assert verdict_on(site, fit(some)).summary == (
-        "fixes 1 of 4 visible failing tests, 0 of 2 held out, breaks none (7 pass)"
-    )
+    part = verdict_on(site, fit(some))
+    assert part.status == "pass"
+    assert part.summary == "fixes 1 of 4 visible failing tests, 0 of 2 held out, breaks none (7 pass)"
 
 
 @pytest.mark.parametrize("name", ["tests", "guard"])

@@ -8,7 +8,7 @@ from loopwright.suite.holdout import NOTHING_HELD, Split
 from loopwright.suite.outcome import describe, failing, last_line, uncollected
 from loopwright.suite.report import SuiteReport
 
-__all__ = ["Comparison", "compare", "named", "passes", "summarise"]
+__all__ = ["Comparison", "compare", "named", "overfitted", "passes", "summarise"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,17 @@ def summarise(
         return f"{describe(told)} fails (a new test{_reason(told[0], after)})"
     said = last_line(after.output_tail)
     return f"{passing} pass, but the command exits {after.exit_code}{'' if split.names(said) else f': {said}'}"
+
+
+def overfitted(change: Comparison, split: Split) -> bool:
+    """Every failing test that was shown is fixed, and of two or more that were not, none: it may know the tests and not the fault.
+
+    It may also repair one of several independent faults; so this is a question to a person and no refusal.
+    """
+    held = [i for i in change.wanted if split.holds(i)]
+    seen = [i for i in change.wanted if not split.holds(i)]
+    fixed = frozenset(change.fixed)
+    return len(held) > 1 and fixed.isdisjoint(held) and bool(seen) and fixed.issuperset(seen)
 
 
 def named(ids: Sequence[str], split: Split) -> str:

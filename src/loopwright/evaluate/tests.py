@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from loopwright.errors import ActionError, WorkspaceError
-from loopwright.evaluate.compare import Comparison, compare, named, passes, summarise
+from loopwright.evaluate.compare import Comparison, compare, named, overfitted, passes, summarise
 from loopwright.evaluate.flakes import Repeats, Settled
 from loopwright.evaluate.footprint import changed_paths
 from loopwright.evaluate.protocol import JudgeRequest
@@ -134,7 +134,9 @@ class TestsVerifier:
             trial.flaky = tuple(sorted(settled.flaky))
             after = msgspec.structs.replace(after, flaky=trial.flaky)
         passed = passes(change, before, after, progress=self._name == "tests")
-        status: Literal["pass", "fail", "inconclusive"] = "pass" if passed else "fail"
+        status: Literal["pass", "fail", "inconclusive", "ask"] = "pass" if passed else "fail"
+        if passed and overfitted(change, trial.split):
+            status = "ask"
         summary = summarise(change, after, passed=passed, split=trial.split, order=_told(settled.order, trial.split))
         if passed and (doubt := await _doubt(change, before, after, repeats, trial.split)):
             status, summary = "inconclusive", doubt

@@ -153,7 +153,17 @@ def headline(view: RunView, measured: MetricView | None = None) -> str:
             else ""
         )
         changes = f"{n} change{'s were' if n > 1 else ' was'} kept" if n else "Nothing was kept"
-        return f"{changes}: {gain}." if gain else f"{changes}, and no gain in {measured.metric.name} is claimed."
+        worse = measured.held_out_gain is not None and measured.held_out_gain < 0
+        held = (
+            f", but what is held out got worse by {-measured.held_out_gain:.4g}"
+            if worse and measured.held_out_gain
+            else ""
+        )
+        return (
+            f"{changes}: {gain}{held}."
+            if gain
+            else f"{changes}, and no gain in {measured.metric.name} is claimed{held}."
+        )
     kept = f"{n} change{'s were' if n > 1 else ' was'} kept" if n else "nothing was kept"
     if view.stop_reason == "goal":
         return f"The goal is reached: {kept}." if n else "The goal is reached without a change."

@@ -43,9 +43,8 @@ def _held_out(view: MetricView) -> Iterator[str]:
         return
     after = heads[-1].holdout_mean
     assert after is not None
-    gain = after - before
-    better = (gain < 0) == (view.metric.goal == "min") and gain != 0
-    word = "better" if better else "no different" if gain == 0 else "worse"
+    gain = view.held_out_gain or 0.0
+    word = "better" if gain > 0 else "worse" if gain < 0 else "no different"
     when = "at the end" if heads[-1] is view.heads[-1] else "the last time that a kept state was measured there"
     yield f"On what is held out: {before:.5g} at the base, {after:.5g} {when} ({word}{f' by {abs(gain):.3g}' if gain else ''})."
 

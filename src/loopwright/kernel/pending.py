@@ -94,7 +94,9 @@ def advance(
 
 def _observing(state: State) -> tuple[Command, ...]:
     ending = person(state)
-    if ending is None and state.failures_in_a_row >= GIVE_UP_AFTER:
+    # What ran out of time once at the start does so again, and costs as long.
+    hangs = state.iteration == 0 and state.failures_in_a_row > 0 and state.marks[-1].status == "timeout"
+    if ending is None and (hangs or state.failures_in_a_row >= GIVE_UP_AFTER):
         reason: StopReason = "cannot_observe" if state.iteration == 0 else "failed"
         ending = Ending(reason, state.marks[-1].message)
     if ending is not None:
@@ -239,7 +241,19 @@ def _wanted_of_end(state: State) -> Literal["base", "head"] | None:
 
 
 _AT_ONCE: Final[frozenset[StopReason]] = frozenset(
-    {"minutes", "usd", "tokens", "stopped", "integrity", "refused", "failed", "error_rate", "repeated_error"}
+    {
+        "minutes",
+        "usd",
+        "tokens",
+        "stopped",
+        "integrity",
+        "refused",
+        "failed",
+        "error_rate",
+        "repeated_error",
+        "impossible",
+        "disagreement",
+    }
 )
 
 

@@ -45,6 +45,15 @@ class MetricView(Value, frozen=True):
     runs: int
     wall_ms: int
 
+    @property
+    def held_out_gain(self) -> float | None:
+        """Of the last kept state that was measured on what is held out, over the base; positive is better. `None` = none was."""
+        before = self.heads[0].holdout_mean
+        after = next((h.holdout_mean for h in reversed(self.heads[1:]) if h.holdout_mean is not None), None)
+        if before is None or after is None:
+            return None
+        return before - after if self.metric.goal == "min" else after - before
+
 
 @dataclass(slots=True)
 class _Head:
