@@ -21,7 +21,7 @@ import pytest
 from .calls import Calls, Key, suspended
 from .common import Checkout
 from .forked import Ended, Limits, Way, end_orphans, fork
-from .lead import is_plain, lead
+from .lead import is_bare, is_plain, lead
 from .runs import Head, Run, order_of
 from .swap import Loaded
 
@@ -151,12 +151,13 @@ class Collected:
         items = order_of(self.items, head, run)
         confirms = run.stalled or run.until is not None
         reported = set() if not confirms or not is_plain(items[0].config) else {run.until, *run.first, *head.wanted}
+        bare = bool(reported) and is_bare(items[0].config)
         last_wanted = max((n for n, item in enumerate(items) if item.nodeid in head.wanted), default=-1)
         for number, item in enumerate(items):
             following = items[number + 1] if number + 1 < len(items) else None
             way.test(number)
             if reported and item.nodeid not in reported:
-                lead(item, following)
+                lead(item, following, bare=bare and item.nodeid in head.must)
                 continue
             with self._watched(run):
                 item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
