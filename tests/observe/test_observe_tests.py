@@ -152,5 +152,5 @@ def test_a_suite_that_is_all_in_quarantine_judges_nothing(tmp_path: Path) -> Non
     shop, tree = make_shop(tmp_path, {"test_a.py": "def test_net():\n    assert False\n"})
     day = dt.date(2026, 10, 1)
     entry = '[[test]]\nid = "test_a.py::*"\nowner = "dana"\nadded = 2026-09-01\nexpires = 2026-10-31\nwhy = "dns"\n'
-    with pytest.raises(ActionError, match="every test of .* is in quarantine"):
+    with pytest.raises(ActionError, match=r"every test of .* is in quarantine"):
         asyncio.run(TestsObserver(pytest_source()).observe(tree, "o1", shop, Quarantine(parse(entry, day), day)))
