@@ -52,7 +52,7 @@ def claim(ratchet: Ratchet, metric: Metric) -> Claim | None:
     known = noise(ratchet)
     error = known.sd * math.sqrt(1 / len(new) + 1 / len(old)) if ratchet.noisy else 0.0
     gain = gain_between(winsorised(new, known.sd), winsorised(old, known.sd), metric.goal)
-    note = f"{len(new)} runs of the head against {len(old)} of the base at the start"
+    note = f"{len(new)} run{'s' if len(new) > 1 else ''} of the head against {len(old)} of the base at the start"
     half = student(max(1, known.dof)) * error if error else 0.0
     return _claim(gain, half, len(new) + len(old), "confirm", note)
 
