@@ -31,7 +31,8 @@ from loopwright.journal.protocol import Journal
 from loopwright.journal.redact import Redactor
 from loopwright.journal.sqlite import SqliteJournal
 from loopwright.kernel import events as ev
-from loopwright.kernel.state import State, fold
+from loopwright.kernel.fold import fold
+from loopwright.kernel.state import State
 from loopwright.testing.clock import FakeClock
 from loopwright.testing.forwarding import ForwardingJournal
 from loopwright.testing.noop import NoopPerformer, drive_noop, noop_start

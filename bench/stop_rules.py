@@ -18,9 +18,10 @@ from typing import Final
 import msgspec
 
 from loopwright.kernel import events as ev
+from loopwright.kernel.fold import apply
 from loopwright.kernel.history import TURN_WINDOW, Turn
 from loopwright.kernel.loop import CommandRung, EvaluatePolicy, Loop, Metric, Permit, StopRules
-from loopwright.kernel.state import State, apply
+from loopwright.kernel.state import State
 from loopwright.kernel.stop import check
 from loopwright.kernel.values import Budget
 

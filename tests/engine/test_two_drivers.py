@@ -16,7 +16,8 @@ from loopwright.engine.site import open_site
 from loopwright.errors import RunBusy, StaleWriter
 from loopwright.journal.protocol import Journal
 from loopwright.kernel import events as ev
-from loopwright.kernel.state import State, fold
+from loopwright.kernel.fold import fold
+from loopwright.kernel.state import State
 from loopwright.kernel.values import Action, Propose
 from loopwright.testing.clock import FakeClock
 from loopwright.testing.noop import NoopPerformer, noop_start

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from loopwright.errors import IllegalTransition
 from loopwright.kernel import events as ev
+from loopwright.kernel.fold import apply, fold
 from loopwright.kernel.pending import advance, pending
-from loopwright.kernel.state import State, apply, fold
+from loopwright.kernel.state import State
 from loopwright.kernel.transitions import LIVE, OVERLAY, TABLE, diagram, label_of, next_phase
 from loopwright.kernel.values import Budget, Spend
 from support import worlds

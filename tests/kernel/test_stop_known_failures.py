@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loopwright.kernel import events as ev
+from loopwright.kernel.fold import apply
 from loopwright.kernel.history import Turn
 from loopwright.kernel.loop import StopRules
 from loopwright.kernel.pending import advance
-from loopwright.kernel.state import Mark, State, apply
+from loopwright.kernel.state import Mark, State
 from loopwright.kernel.stop import check
 from loopwright.kernel.stop.faults import error_rate, repeated_error
 from loopwright.kernel.values import Budget, Spend

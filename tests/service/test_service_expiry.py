@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from loopwright.kernel import events as ev
-from loopwright.kernel.state import fold
+from loopwright.kernel.fold import fold
 from loopwright.policy.values import Rule
 from loopwright.testing.memory import MemoryJournal
 from loopwright.testing.noop import noop_start

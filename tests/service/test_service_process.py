@@ -16,8 +16,9 @@ import pytest
 
 from loopwright.journal.opening import open_journal
 from loopwright.kernel import events as ev
+from loopwright.kernel.fold import fold
 from loopwright.kernel.schedule import stream_of
-from loopwright.kernel.state import State, fold
+from loopwright.kernel.state import State
 from loopwright.sandbox.plain import PlainSandbox
 from support import service_child
 from support.repositories import make_repository

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from loopwright.errors import WorkspaceError
 from loopwright.kernel import events as ev
-from loopwright.kernel.state import fold
+from loopwright.kernel.fold import fold
 from loopwright.loopfile import LoopFile
 from loopwright.testing.memory import MemoryJournal
 from loopwright.testing.noop import noop_start

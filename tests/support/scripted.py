@@ -9,9 +9,10 @@ import msgspec
 
 from loopwright.engine.drive import Driver
 from loopwright.kernel import events as ev
+from loopwright.kernel.fold import fold
 from loopwright.kernel.loop import CommandRung, EvaluatePolicy, Metric, Review, Rung, StopRules
 from loopwright.kernel.sample import Sample
-from loopwright.kernel.state import State, fold
+from loopwright.kernel.state import State
 from loopwright.kernel.values import (
     Action,
     Budget,

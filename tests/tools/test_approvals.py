@@ -8,8 +8,8 @@ import pytest
 from loopwright.errors import UsageError
 from loopwright.journal.protocol import Journal
 from loopwright.kernel import events as ev
+from loopwright.kernel.fold import fold
 from loopwright.kernel.pending import pending
-from loopwright.kernel.state import fold
 from loopwright.kernel.values import Budget
 from loopwright.policy.values import CallBudget, Condition, Json, Rule
 from loopwright.testing.clock import FakeClock

@@ -5,7 +5,8 @@ import asyncio
 from loopwright.engine.drive import Driver
 from loopwright.journal.protocol import Journal
 from loopwright.kernel import events as ev
-from loopwright.kernel.state import State, fold
+from loopwright.kernel.fold import fold
+from loopwright.kernel.state import State
 from loopwright.kernel.values import Action, Budget, Propose, Spend
 from loopwright.policy.values import Json, Rule
 from loopwright.testing.clock import FakeClock

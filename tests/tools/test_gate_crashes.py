@@ -12,7 +12,7 @@ import pytest
 
 from loopwright.journal.protocol import Journal
 from loopwright.kernel import events as ev
-from loopwright.kernel.state import fold
+from loopwright.kernel.fold import fold
 from loopwright.kernel.values import Budget, Spend
 from loopwright.policy.values import Json, ToolSpec
 from loopwright.tools.protocol import Happened, ToolContext, ToolOutput

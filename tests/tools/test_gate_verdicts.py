@@ -8,7 +8,7 @@ import pytest
 from loopwright.errors import ActionError
 from loopwright.journal.protocol import Journal
 from loopwright.kernel import events as ev
-from loopwright.kernel.state import fold
+from loopwright.kernel.fold import fold
 from loopwright.kernel.values import Budget, Spend
 from loopwright.policy.policy import ToolLabels
 from loopwright.policy.values import CallBudget, CallView, Json, Rule, Ruling, Situation, ToolSpec

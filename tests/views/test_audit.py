@@ -21,7 +21,8 @@ from loopwright.journal.redact import Redactor
 from loopwright.journal.stream import seal
 from loopwright.kernel import events as ev
 from loopwright.kernel.calls import CallAsk, ToolCall
-from loopwright.kernel.state import State, fold
+from loopwright.kernel.fold import fold
+from loopwright.kernel.state import State
 from loopwright.kernel.values import Spend, Stop
 from loopwright.policy.values import CallBudget, Grant
 from loopwright.views.audit import MEANINGS, Finding, audit

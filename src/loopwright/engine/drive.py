@@ -14,8 +14,9 @@ from loopwright.engine.protocol import Clock, Performer
 from loopwright.errors import StaleWriter, UsageError
 from loopwright.journal.protocol import Journal
 from loopwright.kernel import events as ev
+from loopwright.kernel.fold import apply, fold
 from loopwright.kernel.pending import advance
-from loopwright.kernel.state import State, apply, fold
+from loopwright.kernel.state import State
 
 __all__ = ["Driver"]
 

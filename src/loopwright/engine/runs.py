@@ -19,7 +19,8 @@ from loopwright.errors import NotAvailableYet, RunBusy, StaleWriter, UsageError
 from loopwright.evaluate.review.family import not_independent
 from loopwright.journal.protocol import Head
 from loopwright.kernel import events as ev
-from loopwright.kernel.state import State, apply, fold
+from loopwright.kernel.fold import apply, fold
+from loopwright.kernel.state import State
 from loopwright.kernel.values import Budget
 from loopwright.loopfile import LoopFile, not_available
 from loopwright.workspace.survey import is_cache

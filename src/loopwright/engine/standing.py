@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from loopwright.errors import LoopwrightError
 from loopwright.journal.protocol import Head, Journal
 from loopwright.kernel import events as ev
-from loopwright.kernel.state import State, fold
+from loopwright.kernel.fold import fold
+from loopwright.kernel.state import State
 
 __all__ = ["Standings", "is_run", "waits_for"]
 

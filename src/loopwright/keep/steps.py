@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from loopwright.kernel import events as ev
-from loopwright.kernel.state import ABOUT_PROPOSAL, by_person
+from loopwright.kernel.fold import by_person
+from loopwright.kernel.state import ABOUT_PROPOSAL
 from loopwright.kernel.values import Evaluate, KeepProposal, Proposal, Verdict
 from loopwright.workspace.protocol import Commit
 

@@ -10,7 +10,8 @@ from typing import Final, Literal
 from loopwright.kernel import events as ev
 from loopwright.kernel import ratchet
 from loopwright.kernel.decide import best_of, decide, question_about
-from loopwright.kernel.state import ABOUT_PROPOSAL, Ending, State, apply, trial_of
+from loopwright.kernel.fold import apply
+from loopwright.kernel.state import ABOUT_PROPOSAL, Ending, State, trial_of
 from loopwright.kernel.stop import EXIT_CODES, asks_for_person, check, person, reserve_for
 from loopwright.kernel.values import (
     Action,

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 
 from loopwright.kernel import events as ev
+from loopwright.kernel.fold import apply
 from loopwright.kernel.pending import Record, pending
-from loopwright.kernel.state import State, apply
+from loopwright.kernel.state import State
 from loopwright.kernel.values import Value
 
 __all__ = ["Difference", "ReplayProof", "prove"]

@@ -10,7 +10,8 @@ from typing import TypeVar
 from loopwright.errors import StaleWriter, UsageError
 from loopwright.journal.protocol import BlobStore, Journal
 from loopwright.kernel import events as ev
-from loopwright.kernel.state import State, apply
+from loopwright.kernel.fold import apply
+from loopwright.kernel.state import State
 from loopwright.tools.history import History
 
 __all__ = ["RunLog"]

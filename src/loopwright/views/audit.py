@@ -13,7 +13,8 @@ import msgspec
 from loopwright.errors import BlobCorrupt, BlobMissing, IllegalTransition
 from loopwright.kernel import events as ev
 from loopwright.kernel.calls import CallAsk, ToolCall
-from loopwright.kernel.state import State, apply
+from loopwright.kernel.fold import apply
+from loopwright.kernel.state import State
 from loopwright.kernel.values import BlobRef, Spend, Value
 from loopwright.policy.grants import within
 from loopwright.policy.values import Grant

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 from loopwright.kernel import events as ev
 from loopwright.kernel import values as val
-from loopwright.kernel.state import ABOUT_PROPOSAL, by_person
+from loopwright.kernel.fold import by_person
+from loopwright.kernel.state import ABOUT_PROPOSAL
 from loopwright.views import run
 from loopwright.views.work import beat_of, subject_of
 
