@@ -181,10 +181,15 @@ def test_what_tamper_only_notes_gets_through_and_the_mode_is_the_change_that_cat
 def test_a_start_up_file_is_tried_where_the_loop_may_write(tmp_path: Path) -> None:
     files = {path.replace("shop/", "src/shop/"): text for path, text in FILES.items()}
     root = make_repository(tmp_path / "shop", files)
-    text = loop_text(f"tests: '{PYTEST}'", "permit: {write: [src/]}\n")
+    text = loop_text(f"tests: '{PYTEST}', protect: [tests/, conftest.py]", "permit: {write: [src/]}\n")
     (case,) = drilled(root, text, "forge_reports_at_startup").cases
     assert case.result == "let_through" and "src/sitecustomize.py" in case.tried
     assert case.remedy == "add 'src/sitecustomize.py' to evaluate.protect"
+    # what is protected when the loop says nothing covers it
+    (case,) = drilled(
+        root, loop_text(f"tests: '{PYTEST}'", "permit: {write: [src/]}\n"), "forge_reports_at_startup"
+    ).cases
+    assert (case.result, case.verifier) == ("refused", "scope")
 
 
 def test_a_green_base_gets_a_bug_first_and_says_so(tmp_path: Path) -> None:
