@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from loopwright.cli.options import Directory, Json, Unsandboxed
+from loopwright.cli.options import Directory, Json, Unsandboxed, loop_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,8 +95,7 @@ def evaluate(
     from loopwright.engine.drills.evaluate.drill import drill_evaluate
     from loopwright.engine.site import open_site, prove_isolation
 
-    path = file if file.exists() or file.is_absolute() else directory / file
-    loop_file = loopfile.read(path if path.exists() else file)
+    loop_file = loopfile.read(loop_path(file, directory))
     site = open_site(directory, os.environ, unsandboxed=unsandboxed)
     live = not as_json and sys.stderr.isatty()
     try:

@@ -16,6 +16,7 @@ __all__ = [
     "Snapshot",
     "Unattended",
     "Unsandboxed",
+    "loop_path",
 ]
 
 Directory = Annotated[
@@ -49,3 +50,9 @@ Unsandboxed = Annotated[
         help="Run commands with your own rights, without isolation; written into the journal and every report.",
     ),
 ]
+
+
+def loop_path(file: Path, directory: Path) -> Path:
+    """Where a loop file that was named on the command line lies: relative to here, else to the repository."""
+    there = file if file.exists() or file.is_absolute() else directory / file
+    return there if there.exists() else file

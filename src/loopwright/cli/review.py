@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from loopwright.cli.options import Directory, Jobs, Json, Unsandboxed
+from loopwright.cli.options import Directory, Jobs, Json, Unsandboxed, loop_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,8 +50,7 @@ def calibrate(
     from loopwright import loopfile
     from loopwright.engine.site import open_site, prove_isolation
 
-    path = file if file.exists() or file.is_absolute() else directory / file
-    loop = loopfile.read(path if path.exists() else file).loop
+    loop = loopfile.read(loop_path(file, directory)).loop
     reviews = _commands(loop, str(file))
     site = open_site(directory, os.environ, unsandboxed=unsandboxed)
     live = not as_json and sys.stderr.isatty()

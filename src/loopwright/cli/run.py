@@ -16,6 +16,7 @@ from loopwright.cli.options import (
     Snapshot,
     Unattended,
     Unsandboxed,
+    loop_path,
 )
 
 if TYPE_CHECKING:
@@ -52,9 +53,8 @@ def run(
     """Run a loop now, in the foreground, with live progress."""
     from loopwright import loopfile
 
-    path = file if file.exists() or file.is_absolute() else directory / file
     _begin(
-        loopfile.read(path if path.exists() else file),
+        loopfile.read(loop_path(file, directory)),
         directory,
         budget=narrowing(max_iterations, max_usd),
         jobs=jobs,

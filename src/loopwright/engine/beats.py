@@ -128,8 +128,13 @@ class Beats:
         )
         if stage == "review":
             # All of them, whatever the others say: two that contradict each other are more than one that refuses.
-            asked = (judge.judge(request, shop) for judge in self._judges(state, shop))
-            return tuple(await asyncio.gather(*asked))
+            try:
+                async with asyncio.TaskGroup() as group:
+                    asked = [group.create_task(judge.judge(request, shop)) for judge in self._judges(state, shop)]
+            except ExceptionGroup as errors:
+                # The first says why the action failed; none of the others is left running behind it.
+                raise errors.exceptions[0] from None
+            return tuple(task.result() for task in asked)
         if self._verifiers is None:
             self._verifiers = verifiers(state.loop)
         verdicts: list[Verdict] = []
@@ -180,43 +185,20 @@ class Beats:
         runtime says of the run so far."""
         drawn = _split(state, shop)
         seen = tuple(shown_observation(o, drawn, shop.blobs) for o in state.observations)
-        if state.iteration > 0:
-            seen = (
-                *seen,
-                progress(
-                    state,
-                    f"{shop.action_id}.progress",
-                    shop.now_ms(),
-                    shop.blobs,
-                    claimed_done=state.refuted,
-                    seen=seen,
-                    hidden=tuple(drawn.held),
-                ),
-            )
-        metric = state.loop.evaluate.metric
-        if metric is None or state.ratchet is None:
-            return seen
-        mean = ratchet.head_mean(state.ratchet)
-        content = HeadMetric(
-            name=metric.name,
-            goal=metric.goal,
-            mean=mean,
-            runs=len(state.ratchet.fresh),
-            noise_sd=ratchet.noise_sd(state.ratchet),
-            base_mean=None
-            if not state.ratchet.base
-            else sum(r.value for r in state.ratchet.base) / len(state.ratchet.base),
-            target=metric.target,
-        )
-        measured = metric_observation(
-            ratchet.head_summary(state.ratchet, metric),
-            metric_goal_met(metric, mean),
-            f"{shop.action_id}.metric",
+        measured = _measured(state, shop)
+        told = seen if measured is None else (*seen, measured)
+        if state.iteration == 0:
+            return told
+        so_far = progress(
+            state,
+            f"{shop.action_id}.progress",
             shop.now_ms(),
             shop.blobs,
-            content,
+            claimed_done=state.refuted,
+            seen=seen,
+            hidden=tuple(drawn.held),
         )
-        return (*seen, measured)
+        return (*told, so_far)
 
     def _judges(self, state: State, shop: Workshop) -> tuple[Verifier, ...]:
         def read(path: str) -> bytes | None:
@@ -229,6 +211,31 @@ class Beats:
         for verifier in self._verifiers or ():
             if isinstance(verifier, TestsVerifier):
                 await verifier.close()
+
+
+def _measured(state: State, shop: Workshop) -> Observation | None:
+    """What the runs of the head amount to; `None` for a loop without a metric."""
+    metric = state.loop.evaluate.metric
+    if metric is None or state.ratchet is None:
+        return None
+    mean, base = ratchet.head_mean(state.ratchet), state.ratchet.base
+    content = HeadMetric(
+        name=metric.name,
+        goal=metric.goal,
+        mean=mean,
+        runs=len(state.ratchet.fresh),
+        noise_sd=ratchet.noise_sd(state.ratchet),
+        base_mean=sum(run.value for run in base) / len(base) if base else None,
+        target=metric.target,
+    )
+    return metric_observation(
+        ratchet.head_summary(state.ratchet, metric),
+        metric_goal_met(metric, mean),
+        f"{shop.action_id}.metric",
+        shop.now_ms(),
+        shop.blobs,
+        content,
+    )
 
 
 def _split(state: State, shop: Workshop) -> Split:

@@ -16,9 +16,9 @@ class LadderPlanner:
     async def plan(self, request: PlanRequest, shop: Workshop) -> Plan:
         loop = request.loop
         failures = _failures(request.observations, shop)
-        steps = (
-            [_localise(failures)] if failures else [f"read the observation: {o.summary}" for o in request.observations]
-        )
+        # What was done so far is an account, and nothing that one reads to find out what is wrong.
+        seen = [o.summary for o in request.observations if o.source != "progress"]
+        steps = [_localise(failures)] if failures else [f"read the observation: {summary}" for summary in seen]
         steps.append(_search(loop, request.rung))
         if request.lessons:
             number = len(request.lessons)

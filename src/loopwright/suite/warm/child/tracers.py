@@ -2,6 +2,7 @@
 
 import sys
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any
@@ -13,7 +14,7 @@ __all__ = ["Lines", "Tracer", "tracer_for"]
 Lines = dict[str, list[int]]
 
 
-class Tracer:
+class Tracer(ABC):
     """`take()` gives the lines that ran since the last call, by file of the checkout."""
 
     name = ""
@@ -22,8 +23,8 @@ class Tracer:
         self.checkout = checkout
         self.seen: set[tuple[str, int]] = set()
 
-    def start(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def start(self) -> None: ...
 
     def take(self) -> Lines:
         seen, self.seen = self.seen, set()
