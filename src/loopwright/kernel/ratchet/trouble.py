@@ -16,7 +16,7 @@ USUAL_LEVEL: Final = 0.02
 POWER_WANTED: Final = 0.8
 POWER_LEAST: Final = 0.2
 """A change of just the smallest effect that is found less often than this is not worth the runs. At 12 pairs that is a noise of
-twice the smallest effect, the rule of thumb of facts on keep rules."""
+twice the smallest effect, the usual rule of thumb."""
 
 
 def base_unusable(ratchet: Ratchet, metric: Metric) -> str | None:
@@ -30,7 +30,7 @@ def base_unusable(ratchet: Ratchet, metric: Metric) -> str | None:
         return None
     move = {
         "crash": "run the command by hand in a clean checkout until it ends with exit code 0",
-        "timeout": "make the command shorter or raise `timeout`",
+        "timeout": "make the command shorter or raise `timeout_minutes`",
         "missing": f"print a line `METRIC {metric.name}=NUMBER` (or `{metric.name}: NUMBER`), or correct the name in the loop",
         "invalid": f"let the command print a finite number for {metric.name!r}, or fail",
     }[last.status]
